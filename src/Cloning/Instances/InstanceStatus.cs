@@ -1,0 +1,26 @@
+namespace Cloning.Instances;
+
+/// <summary>A look at an instance, for <c>bgkvm status</c>.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="State">What it is doing.</param>
+/// <param name="Pid">Its process.</param>
+/// <param name="StartedAt">When the process started.</param>
+/// <param name="Generation">How many machines it has lived in: grows with every reboot of either kind.</param>
+/// <param name="MemoryMiB">Guest memory, MiB.</param>
+/// <param name="Cpus">vCPUs.</param>
+/// <param name="BackgroundPhase">The phase of a background reboot under way, or null.</param>
+/// <param name="ShadowPid">The shadow's process while there is one.</param>
+/// <param name="ChainDepth">Layers of the first system disk's chain, the base included.</param>
+/// <param name="LastReboot">The last reboot's report, or null.</param>
+public sealed record InstanceStatus(
+    string Name,
+    InstanceState State,
+    int Pid,
+    DateTimeOffset StartedAt,
+    int Generation,
+    int MemoryMiB,
+    int Cpus,
+    RebootPhase? BackgroundPhase,
+    int? ShadowPid,
+    int ChainDepth,
+    RebootReport? LastReboot);

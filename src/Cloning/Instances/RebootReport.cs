@@ -1,0 +1,28 @@
+namespace Cloning.Instances;
+
+/// <summary>The result of a reboot; <c>reboot --json</c> prints exactly this. Microseconds are of the monotonic clock.</summary>
+/// <param name="Mode">In place or background.</param>
+/// <param name="Outcome">How it ended.</param>
+/// <param name="Reason">Why it was aborted, or null.</param>
+/// <param name="CloneMicros">Clone pause.</param>
+/// <param name="QuiesceMicros">Time spent bringing the guest to rest.</param>
+/// <param name="SwitchMicros">Switch pause.</param>
+/// <param name="DowntimeMicros">Clone + quiesce + switch; in place: from the request until ready.</param>
+/// <param name="ShutdownMillis">The old OS's shutdown.</param>
+/// <param name="BootMillis">From reset until ready.</param>
+/// <param name="TotalMillis">From the request until the instance ran the new OS.</param>
+/// <param name="DiscardedBytes">Bytes written to system disks since the fork, which the new state does not have.</param>
+/// <param name="MemoryMiB">Guest memory, MiB.</param>
+public sealed record RebootReport(
+    RebootMode Mode,
+    RebootOutcome Outcome,
+    string? Reason,
+    long CloneMicros,
+    long QuiesceMicros,
+    long SwitchMicros,
+    long DowntimeMicros,
+    long ShutdownMillis,
+    long BootMillis,
+    long TotalMillis,
+    long DiscardedBytes,
+    int MemoryMiB);

@@ -1,0 +1,8 @@
+namespace Cloning.Instances;
+
+/// <summary>What <c>bgkvm reboot</c> asks for.</summary>
+/// <param name="Mode">In place or in the background.</param>
+/// <param name="Shutdown">How the old OS ends.</param>
+/// <param name="Quiesce">How the instance is brought to rest before the switch (background only).</param>
+/// <param name="Timeout">From the request until the OS must be ready.</param>
+public sealed record RebootRequest(RebootMode Mode, ShutdownMode Shutdown, QuiesceMode Quiesce, TimeSpan Timeout);

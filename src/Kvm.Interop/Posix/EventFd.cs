@@ -1,0 +1,33 @@
+namespace Kvm.Interop;
+
+/// <summary>An eventfd(2): a counter that one side adds to and the other waits on.</summary>
+public sealed unsafe class EventFd : SafeFd
+{
+    private EventFd(int fd) : base(fd) { }
+
+    /// <summary>Creates one with count 0.</summary>
+    /// <param name="nonBlocking">Whether <see cref="TryDrain"/> returns at once on a zero count.</param>
+    /// <exception cref="LibcException">The process is out of descriptors.</exception>
+    public static EventFd Create(bool nonBlocking = false)
+    {
+        int fd = Libc.eventfd(0, Libc.EFD_CLOEXEC | (nonBlocking ? Libc.EFD_NONBLOCK : 0));
+        return fd >= 0 ? new EventFd(fd) : throw LibcException.FromLastError("eventfd");
+    }
+
+    /// <summary>Adds one to the count, waking who waits. Never blocks in practice: the count would have to reach 2^64-2.</summary>
+    public void Signal()
+    {
+        ulong one = 1;
+        // SAFETY: the kernel reads 8 bytes from a local.
+        _ = Libc.write(Fd, &one, sizeof(ulong));
+    }
+
+    /// <summary>Takes the whole count, waiting for one unless the descriptor is non-blocking.</summary>
+    /// <returns>Whether there was anything to take.</returns>
+    public bool TryDrain()
+    {
+        ulong count;
+        // SAFETY: the kernel writes 8 bytes into a local.
+        return Libc.read(Fd, &count, sizeof(ulong)) == sizeof(ulong);
+    }
+}

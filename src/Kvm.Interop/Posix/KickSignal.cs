@@ -1,0 +1,38 @@
+using System.Runtime.InteropServices;
+
+namespace Kvm.Interop;
+
+/// <summary>
+/// The signal that makes KVM_RUN return. .NET owns SIGRTMIN itself (it suspends threads for GC with it), so this is SIGRTMIN+3.
+/// </summary>
+/// <remarks>
+/// Its handler is the libc function <c>getpid</c>: harmless, async-signal-safe and native. A managed handler could interrupt
+/// the runtime anywhere; no handler at all would kill the process, SIG_IGN would not interrupt KVM_RUN.
+/// </remarks>
+public static unsafe class KickSignal
+{
+    private const int SigactionSize = 152; // sizeof(struct sigaction) on x86-64 glibc: handler, 128-byte mask, flags, restorer
+
+    /// <summary>The signal's number.</summary>
+    public static int Number { get; } = Install();
+
+    /// <summary>Sends it to a thread of this process.</summary>
+    /// <param name="threadId">The thread's kernel id (<see cref="Libc.gettid"/>).</param>
+    /// <exception cref="LibcException">The thread does not exist.</exception>
+    public static void Send(int threadId)
+    {
+        if (Libc.tgkill(Environment.ProcessId, threadId, Number) != 0)
+            throw LibcException.FromLastError("tgkill");
+    }
+
+    private static int Install()
+    {
+        int number = Libc.__libc_current_sigrtmin() + 3;
+        byte* action = stackalloc byte[SigactionSize];
+        new Span<byte>(action, SigactionSize).Clear();
+        // SAFETY: struct sigaction begins with the handler's address; a zeroed mask and zero flags are valid. getpid ignores
+        // the argument the kernel passes in a register.
+        *(nint*)action = NativeLibrary.GetExport(NativeLibrary.Load("libc.so.6"), "getpid");
+        return Libc.sigaction(number, action, null) == 0 ? number : throw LibcException.FromLastError("sigaction");
+    }
+}

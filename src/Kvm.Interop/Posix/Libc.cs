@@ -1,0 +1,170 @@
+using System.Runtime.InteropServices;
+using Tmds.Linux;
+
+namespace Kvm.Interop;
+
+/// <summary>
+/// The libc calls this project makes, under their C names. What Tmds.LibC has comes from there; the rest is declared here
+/// (its ioctl takes an int request, and it has no KVM, tgkill, preadv, ioprio or pidfd).
+/// </summary>
+/// <remarks>Every function sets errno (<see cref="Marshal.GetLastPInvokeError"/>) and returns what C returns.</remarks>
+public static unsafe partial class Libc
+{
+    private const string Lib = "libc";
+
+    /// <summary>fcntl command: duplicate with close-on-exec.</summary>
+    public const int F_DUPFD_CLOEXEC = 1030;
+    /// <summary>fcntl command: add seals to a memfd.</summary>
+    public const int F_ADD_SEALS = 1033;
+    /// <summary>fcntl command: read a memfd's seals.</summary>
+    public const int F_GET_SEALS = 1034;
+    /// <summary>fcntl command: non-blocking open-file-description lock.</summary>
+    public const int F_OFD_SETLK = 37;
+    /// <summary>Seal: no further seals.</summary>
+    public const int F_SEAL_SEAL = 1;
+    /// <summary>Seal: the file cannot shrink.</summary>
+    public const int F_SEAL_SHRINK = 2;
+    /// <summary>Seal: the file cannot grow.</summary>
+    public const int F_SEAL_GROW = 4;
+    /// <summary>Seal: no writes; EBUSY while a shared writable mapping exists.</summary>
+    public const int F_SEAL_WRITE = 8;
+    /// <summary>eventfd flag.</summary>
+    public const int EFD_CLOEXEC = 0x80000;
+    /// <summary>eventfd flag.</summary>
+    public const int EFD_NONBLOCK = 0x800;
+    /// <summary>memfd_create flag.</summary>
+    public const int MFD_CLOEXEC = 1;
+    /// <summary>memfd_create flag.</summary>
+    public const int MFD_ALLOW_SEALING = 2;
+    /// <summary>mmap protection.</summary>
+    public const int PROT_READ = 1;
+    /// <summary>mmap protection.</summary>
+    public const int PROT_WRITE = 2;
+    /// <summary>mmap flag.</summary>
+    public const int MAP_SHARED = 1;
+    /// <summary>mmap flag.</summary>
+    public const int MAP_PRIVATE = 2;
+    /// <summary>mmap flag: do not reserve swap for it.</summary>
+    public const int MAP_NORESERVE = 0x4000;
+    /// <summary>madvise: leave it out of core dumps.</summary>
+    public const int MADV_DONTDUMP = 16;
+    /// <summary>open flag.</summary>
+    public const int O_RDONLY = 0;
+    /// <summary>open flag.</summary>
+    public const int O_RDWR = 2;
+    /// <summary>open flag.</summary>
+    public const int O_CREAT = 0x40;
+    /// <summary>open flag.</summary>
+    public const int O_EXCL = 0x80;
+    /// <summary>open flag.</summary>
+    public const int O_DIRECTORY = 0x10000;
+    /// <summary>open flag.</summary>
+    public const int O_CLOEXEC = 0x80000;
+    /// <summary>fallocate: do not change the file's size.</summary>
+    public const int FALLOC_FL_KEEP_SIZE = 1;
+    /// <summary>fallocate: free the range; it reads as zeros.</summary>
+    public const int FALLOC_FL_PUNCH_HOLE = 2;
+    /// <summary>fallocate: make the range read as zeros.</summary>
+    public const int FALLOC_FL_ZERO_RANGE = 16;
+    /// <summary>errno: no such file.</summary>
+    public const int ENOENT = 2;
+    /// <summary>errno: interrupted.</summary>
+    public const int EINTR = 4;
+    /// <summary>errno: argument list (here: array) too long.</summary>
+    public const int E2BIG = 7;
+    /// <summary>errno: try again.</summary>
+    public const int EAGAIN = 11;
+    /// <summary>errno: permission denied.</summary>
+    public const int EACCES = 13;
+    /// <summary>errno: device or resource busy.</summary>
+    public const int EBUSY = 16;
+    /// <summary>errno: invalid argument.</summary>
+    public const int EINVAL = 22;
+    /// <summary>errno: no space left on device.</summary>
+    public const int ENOSPC = 28;
+    /// <summary>errno: operation not supported.</summary>
+    public const int EOPNOTSUPP = 95;
+
+    /// <summary>ioctl(2) with one pointer-sized argument.</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial int ioctl(int fd, nuint request, nuint arg);
+
+    /// <summary>open(2).</summary>
+    [LibraryImport(Lib, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int open(string path, int flags, uint mode);
+
+    /// <summary>fcntl(2) with an integer argument.</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial int fcntl(int fd, int command, nint arg);
+
+    /// <summary>memfd_create(2).</summary>
+    [LibraryImport(Lib, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int memfd_create(string name, uint flags);
+
+    /// <summary>preadv(2).</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial nint preadv(int fd, IoVec* vectors, int count, long offset);
+
+    /// <summary>pwritev(2).</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial nint pwritev(int fd, IoVec* vectors, int count, long offset);
+
+    /// <summary>pread(2).</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial nint pread(int fd, void* buffer, nuint count, long offset);
+
+    /// <summary>pwrite(2).</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial nint pwrite(int fd, void* buffer, nuint count, long offset);
+
+    /// <summary>fallocate(2).</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial int fallocate(int fd, int mode, long offset, long length);
+
+    /// <summary>tgkill(2): a signal to one thread.</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial int tgkill(int tgid, int tid, int signal);
+
+    /// <summary>gettid(2).</summary>
+    [LibraryImport(Lib)]
+    public static partial int gettid();
+
+    /// <summary>sigaction(2) on the kernel's x86-64 glibc layout; see <see cref="KickSignal"/>.</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    internal static partial int sigaction(int signal, byte* action, byte* old);
+
+    /// <summary>The first real-time signal an application may use; glibc keeps the two below for itself.</summary>
+    [LibraryImport(Lib)]
+    internal static partial int __libc_current_sigrtmin();
+
+    /// <summary>mmap(2). Returns -1 on failure.</summary>
+    public static nint mmap(nint address, nuint length, int protection, int flags, int fd, long offset) =>
+        (nint)LibC.mmap((void*)address, (size_t)(ulong)length, protection, flags, fd, offset);
+
+    /// <summary>munmap(2).</summary>
+    public static int munmap(nint address, nuint length) => LibC.munmap((void*)address, (size_t)(ulong)length);
+
+    /// <summary>madvise(2).</summary>
+    public static int madvise(nint address, nuint length, int advice) => LibC.madvise((void*)address, (size_t)(ulong)length, advice);
+
+    /// <summary>eventfd(2).</summary>
+    public static int eventfd(uint initial, int flags) => LibC.eventfd(initial, flags);
+
+    /// <summary>read(2).</summary>
+    public static nint read(int fd, void* buffer, nuint count) => (nint)(long)LibC.read(fd, buffer, (size_t)(ulong)count);
+
+    /// <summary>write(2).</summary>
+    public static nint write(int fd, void* buffer, nuint count) => (nint)(long)LibC.write(fd, buffer, (size_t)(ulong)count);
+
+    /// <summary>close(2).</summary>
+    public static int close(int fd) => LibC.close(fd);
+
+    /// <summary>ftruncate(2).</summary>
+    public static int ftruncate(int fd, long length) => LibC.ftruncate(fd, length);
+
+    /// <summary>fsync(2).</summary>
+    public static int fsync(int fd) => LibC.fsync(fd);
+
+    /// <summary>fdatasync(2).</summary>
+    public static int fdatasync(int fd) => LibC.fdatasync(fd);
+}

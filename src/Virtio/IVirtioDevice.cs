@@ -1,0 +1,42 @@
+namespace Virtio;
+
+/// <summary>A virtio device without its transport (virtio 1.2 §2): what it offers, its configuration space, its queues' worker.</summary>
+/// <remarks>
+/// The life cycle is the transport's: <see cref="Activate"/> at DRIVER_OK (or when a saved state is loaded),
+/// <see cref="Suspend"/> before state is saved, <see cref="Deactivate"/> at reset. Guest memory is out of reach before Activate.
+/// </remarks>
+public interface IVirtioDevice
+{
+    /// <summary>Device type (virtio 1.2 §5): 2 is a block device.</summary>
+    uint DeviceId { get; }
+
+    /// <summary>Feature bits offered, without the transport's own (VERSION_1, RING_EVENT_IDX, RING_INDIRECT_DESC).</summary>
+    ulong Features { get; }
+
+    /// <summary>Number of queues.</summary>
+    int QueueCount { get; }
+
+    /// <summary>Largest size of each queue, a power of two, at most 32768.</summary>
+    ushort MaxQueueSize { get; }
+
+    /// <summary>Reads configuration space. Bytes beyond its end read as zero.</summary>
+    void ReadConfig(ulong offset, Span<byte> data);
+
+    /// <summary>Writes configuration space. Writes to read-only fields are ignored.</summary>
+    void WriteConfig(ulong offset, ReadOnlySpan<byte> data);
+
+    /// <summary>Starts working on the queues. They may hold requests already: look once before waiting.</summary>
+    void Activate(VirtioActivation activation);
+
+    /// <summary>
+    /// Finishes the requests it has begun, begins no other, and returns when nothing touches guest memory any more.
+    /// Queue state is then complete. Cheap when idle: it is part of the pauses.
+    /// </summary>
+    void Suspend();
+
+    /// <summary>Goes on after <see cref="Suspend"/>, looking at every queue once.</summary>
+    void Resume();
+
+    /// <summary>Forgets the driver (device reset): stops as <see cref="Suspend"/> does and drops memory and queues.</summary>
+    void Deactivate();
+}

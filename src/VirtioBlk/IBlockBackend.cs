@@ -1,0 +1,35 @@
+using Kvm.Interop;
+
+namespace VirtioBlk;
+
+/// <summary>Where a disk's bytes are. Offsets and lengths are in bytes, multiples of 512, inside <see cref="LengthBytes"/>: callers check.</summary>
+/// <remarks>
+/// One thread at a time calls the I/O methods, unless an implementation says otherwise. They block, and they throw
+/// <see cref="IOException"/> (<see cref="LibcException"/>) when the host fails: the device turns that into VIRTIO_BLK_S_IOERR.
+/// </remarks>
+public interface IBlockBackend : IDisposable
+{
+    /// <summary>The disk's size, a multiple of 512.</summary>
+    long LengthBytes { get; }
+
+    /// <summary>Whether writes are refused.</summary>
+    bool IsReadOnly { get; }
+
+    /// <summary>Fills memory from the disk.</summary>
+    void Read(ReadOnlySpan<IoVec> vectors, long offset);
+
+    /// <summary>Writes memory to the disk. Durable only after a <see cref="Flush"/> that follows its return.</summary>
+    void Write(ReadOnlySpan<IoVec> vectors, long offset);
+
+    /// <summary>Makes every write that has returned survive a power cut.</summary>
+    void Flush();
+
+    /// <summary>The content of the range is no longer needed; it may read as anything afterwards (here: old content or zeros).</summary>
+    void Discard(long offset, long length);
+
+    /// <summary>The range reads as zeros afterwards.</summary>
+    /// <param name="offset">Start.</param>
+    /// <param name="length">Length.</param>
+    /// <param name="mayUnmap">Whether its space may be given back.</param>
+    void WriteZeroes(long offset, long length, bool mayUnmap);
+}
