@@ -121,6 +121,14 @@ public static unsafe partial class Libc
     [LibraryImport(Lib, SetLastError = true)]
     public static partial int fallocate(int fd, int mode, long offset, long length);
 
+    /// <summary>rename(2).</summary>
+    [LibraryImport(Lib, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int rename(string from, string to);
+
+    /// <summary>socketpair(2).</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    internal static partial int socketpair(int domain, int type, int protocol, int* ends);
+
     /// <summary>tgkill(2): a signal to one thread.</summary>
     [LibraryImport(Lib, SetLastError = true)]
     public static partial int tgkill(int tgid, int tid, int signal);
