@@ -38,8 +38,8 @@ public static class MachineBuilder
         ConsoleHub console)
     {
         List<DiskSlot> slots = [];
-        for (int i = 0; i < system.Count; i++) slots.Add(new DiskSlot(system[i].Top, $"system{i}"));
+        for (int i = 0; i < system.Count; i++) slots.Add(new DiskSlot(system[i].Device, $"system{i}"));
         for (int i = 0; i < persistent.Count; i++) slots.Add(new DiskSlot(persistent[i], $"persistent{i}"));
-        return new Machine(host, new MachineSpec(config.Cpus, slots, console.Print), file, view);
+        return new Machine(host, new MachineSpec(config.Cpus, slots, console), file, view);
     }
 }
