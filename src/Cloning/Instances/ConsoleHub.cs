@@ -1,4 +1,5 @@
 using Kvm.Interop;
+using Vmm.Devices;
 
 namespace Cloning.Instances;
 
@@ -6,7 +7,7 @@ namespace Cloning.Instances;
 /// The instance's end of the serial line. Machines come and go below it (<see cref="Connect"/>), readers above it;
 /// a vCPU that prints only appends to a buffer here, and a thread of the hub's own does the rest.
 /// </summary>
-public sealed class ConsoleHub : IConsole, IDisposable
+public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
 {
     private const int HistoryBytes = 64 * 1024, MaxPendingBytes = 1024 * 1024;
 
@@ -18,7 +19,7 @@ public sealed class ConsoleHub : IConsole, IDisposable
     private readonly Queue<byte> _history = new(HistoryBytes);
     private List<byte> _pending = new(4096);
     private List<byte> _spare = new(4096);
-    private ISerialPort? _port;
+    private Serial8250? _port;
     private bool _ended;
 
     /// <summary>Starts a hub.</summary>
@@ -34,12 +35,15 @@ public sealed class ConsoleHub : IConsole, IDisposable
     }
 
     /// <summary>From now on input goes to this port.</summary>
-    public void Connect(ISerialPort port)
+    public void Connect(Serial8250 port)
     {
         lock (_gate) _port = port;
     }
 
     /// <summary>Takes output of the guest. Called on a vCPU thread: appends and returns.</summary>
+    void ISerialOutput.Write(ReadOnlySpan<byte> bytes) => Print(bytes);
+
+    /// <summary>Adds to what readers see, as if the guest had printed it.</summary>
     public void Print(ReadOnlySpan<byte> output)
     {
         lock (_gate)
@@ -55,7 +59,7 @@ public sealed class ConsoleHub : IConsole, IDisposable
     /// <inheritdoc/>
     public void Write(ReadOnlySpan<byte> input)
     {
-        ISerialPort? port;
+        Serial8250? port;
         lock (_gate) port = _port;
         port?.Receive(input);
     }
@@ -63,7 +67,7 @@ public sealed class ConsoleHub : IConsole, IDisposable
     /// <inheritdoc/>
     public void SendBreak()
     {
-        ISerialPort? port;
+        Serial8250? port;
         lock (_gate) port = _port;
         port?.SendBreak();
     }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using CowMemory;
 using Kvm.Interop;
 using Virtio;
@@ -22,12 +21,13 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
 {
     private readonly KvmVm _vm;
     private readonly Vcpu[] _vcpus;
-    private readonly PortBus _ports = new();
-    private readonly MmioBus _mmio = new();
+    private readonly PortBus _ports;
+    private readonly MmioBus _mmio;
     private readonly List<IrqfdLine> _lines = [];
     private readonly Serial8250 _console, _channel;
     private readonly Cmos _cmos;
     private readonly I8042 _i8042;
+    private readonly ResetRegister _controlA, _chipset;
     private readonly AcpiDevice _acpi;
     private readonly VirtioBlkDevice[] _disks;
     private readonly VirtioMmioTransport[] _transports;
@@ -46,22 +46,26 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         Memory = GuestMemory.Map(file, new MemoryLayout(file.SizeBytes), view);
         _vm = new KvmVm(host, Memory);
 
-        _console = new Serial8250(Line(PlatformMap.Com1Irq), spec.Console);
-        _channel = new Serial8250(Line(PlatformMap.Com2Irq), static _ => { });
-        _cmos = new Cmos(Memory.Layout.SizeBytes);
+        _console = new Serial8250(Line(PlatformMap.Com1Gsi), spec.Console);
+        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), NoOutput.Instance);
+        _cmos = new Cmos(TimeProvider.System, Memory.Layout, spec.Cpus);
         _i8042 = new I8042(this);
-        _acpi = new AcpiDevice(Line(PlatformMap.GedGsi), this);
-        _ports.Add(PlatformMap.Com1Port, 8, _console);
-        _ports.Add(PlatformMap.Com2Port, 8, _channel);
-        _ports.Add(PlatformMap.CmosPort, 2, _cmos);
-        _ports.Add(0x60, 5, _i8042);
-        _ports.Add(0x92, 1, new SystemControlPort(this));
-        _ports.Add(0xCF9, 1, new ResetControl(this));
-        _mmio.Add(PlatformMap.AcpiBase, PlatformMap.AcpiLength, _acpi);
+        _controlA = ResetRegister.SystemControlA(this);
+        _chipset = ResetRegister.ChipsetControl(this);
+        _acpi = new AcpiDevice(Line(PlatformMap.AcpiGsi), this);
+        _ports = new PortBus(
+            new PortRange(PlatformMap.Com1Port, PlatformMap.SerialPorts, _console),
+            new PortRange(PlatformMap.Com2Port, PlatformMap.SerialPorts, _channel),
+            new PortRange(PlatformMap.CmosPort, PlatformMap.CmosPorts, _cmos),
+            new PortRange(PlatformMap.I8042Port, PlatformMap.I8042Ports, _i8042),
+            new PortRange(PlatformMap.SystemControlPort, 1, _controlA),
+            new PortRange(PlatformMap.ResetControlPort, 1, _chipset));
 
         _disks = new VirtioBlkDevice[spec.Disks.Count];
         _transports = new VirtioMmioTransport[spec.Disks.Count];
-        for (int i = 0; i < _disks.Length; i++) AddDisk(i, spec.Disks[i]);
+        List<MmioRange> windows = [new MmioRange(PlatformMap.AcpiBase, PlatformMap.AcpiSize, _acpi)];
+        for (int i = 0; i < _disks.Length; i++) windows.Add(AddDisk(i, spec.Disks[i]));
+        _mmio = new MmioBus(windows);
 
         _vcpus = new Vcpu[spec.Cpus];
         for (int i = 0; i < _vcpus.Length; i++) _vcpus[i] = new Vcpu(host, _vm.Fd, i, spec.Cpus, this);
@@ -104,14 +108,20 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
 
     /// <summary>Puts kernel, initrd, command line, ACPI tables and boot parameters into memory and the first vCPU at the entry point.</summary>
     /// <exception cref="BootImageException">What is wrong with them, in one line.</exception>
-    public void Boot(BootSource source)
+    public void Boot(LinuxBootConfig source)
     {
-        Gpa tables = AcpiTables.Build(Memory, new AcpiDescription(Spec.Cpus, Spec.Disks.Count));
-        BootEntry entry = LinuxLoader.Load(Memory, source.Kernel, source.Initrd, source.CommandLine, tables);
-        (KvmRegs regs, KvmSregs sregs) = _vcpus[0].ReadRegisters();
+        Gpa tables = AcpiTables.Build(new AcpiDescription(Spec.Cpus, Spec.Disks.Count), Memory);
+        BootEntry entry = LinuxLoader.Load(source, Memory, tables);
+        (KvmRegs regs, KvmSregs sregs) = ReadRegisters();
         entry.Apply(ref sregs, ref regs);
-        _vcpus[0].WriteRegisters(regs, sregs);
+        WriteRegisters(regs, sregs);
     }
+
+    /// <summary>Registers of the first vCPU. Only while paused.</summary>
+    public (KvmRegs Regs, KvmSregs Sregs) ReadRegisters() => _vcpus[0].ReadRegisters();
+
+    /// <summary>Puts the first vCPU somewhere. Only while paused.</summary>
+    public void WriteRegisters(in KvmRegs regs, in KvmSregs sregs) => _vcpus[0].WriteRegisters(regs, sregs);
 
     /// <summary>Lets the vCPUs and the disks go.</summary>
     public void Run()
@@ -138,6 +148,8 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         Channel = _channel.Save(),
         Cmos = _cmos.Save(),
         I8042 = _i8042.Save(),
+        ControlA = _controlA.Save(),
+        Chipset = _chipset.Save(),
         Acpi = _acpi.Save(),
         Disks = new VirtioTransportState[_transports.Length],
     };
@@ -151,6 +163,8 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         state.Channel = _channel.Save();
         state.Cmos = _cmos.Save();
         state.I8042 = _i8042.Save();
+        state.ControlA = _controlA.Save();
+        state.Chipset = _chipset.Save();
         state.Acpi = _acpi.Save();
         for (int i = 0; i < _transports.Length; i++) state.Disks[i] = _transports[i].Save();
     }
@@ -174,6 +188,8 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         _channel.Load(state.Channel);
         _cmos.Load(state.Cmos);
         _i8042.Load(state.I8042);
+        _controlA.Load(state.ControlA);
+        _chipset.Load(state.Chipset);
         _acpi.Load(state.Acpi);
         for (int i = 0; i < _transports.Length; i++) _transports[i].Load(state.Disks[i]);
     }
@@ -205,7 +221,6 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     public void Dispose()
     {
         foreach (Vcpu? vcpu in _vcpus) vcpu?.Dispose();
-        foreach (VirtioMmioTransport transport in _transports) transport.Dispose();
         foreach (VirtioBlkDevice disk in _disks) disk.Dispose();
         _vm.Dispose();
         foreach (IrqfdLine line in _lines) line.Dispose();
@@ -273,15 +288,23 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         return line;
     }
 
-    private void AddDisk(int index, DiskSlot slot)
+    private MmioRange AddDisk(int index, DiskSlot slot)
     {
         VirtioBlkDevice device = new(slot.Backend, slot.Serial, $"blk{index}");
         VirtioMmioTransport transport = new(device, Memory, Line(PlatformMap.VirtioGsi(index)));
-        ulong window = PlatformMap.VirtioBase(index);
-        _mmio.Add(window, PlatformMap.VirtioLength, transport);
+        ulong window = PlatformMap.VirtioWindow(index);
         for (int queue = 0; queue < transport.Notifications.Count; queue++)
             _vm.WireNotification(transport.Notifications[queue], window + VirtioMmioTransport.QueueNotifyOffset, (uint)queue);
         _disks[index] = device;
         _transports[index] = transport;
+        return new MmioRange(window, PlatformMap.VirtioSize, transport);
+    }
+
+    /// <summary>The guest channel's other end while nothing is connected to it.</summary>
+    private sealed class NoOutput : ISerialOutput
+    {
+        internal static readonly NoOutput Instance = new();
+
+        public void Write(ReadOnlySpan<byte> bytes) { }
     }
 }

@@ -18,6 +18,10 @@ public sealed class MachineState
     public required CmosState Cmos { get; set; }
     /// <summary>Keyboard controller.</summary>
     public required I8042State I8042 { get; set; }
+    /// <summary>System control port A.</summary>
+    public required ResetRegisterState ControlA { get; set; }
+    /// <summary>The chipset's reset control register.</summary>
+    public required ResetRegisterState Chipset { get; set; }
     /// <summary>Power button.</summary>
     public required AcpiDeviceState Acpi { get; set; }
     /// <summary>virtio devices, in order.</summary>
