@@ -268,7 +268,7 @@ public sealed class Instance : IInstance, IDisposable
         Machine machine = MachineBuilder.Build(Host, Config, file, MemoryView.Shared, Disks, PersistentDisks, ConsoleHub);
         try
         {
-            machine.Boot(MachineBuilder.BootSource(Config));
+            machine.Boot(MachineBuilder.BootConfig(Config));
             return machine;
         }
         catch

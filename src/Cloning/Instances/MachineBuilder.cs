@@ -2,6 +2,7 @@ using Cloning.Disks;
 using CowMemory;
 using Kvm.Interop;
 using VirtioBlk;
+using Vmm.Boot;
 using Vmm.Machines;
 
 namespace Cloning.Instances;
@@ -13,7 +14,7 @@ public static class MachineBuilder
     public static ulong MemoryBytes(InstanceConfig config) => (ulong)config.MemoryMiB << 20;
 
     /// <summary>What the instance boots.</summary>
-    public static BootSource BootSource(InstanceConfig config) => new(config.Kernel, config.Initrd, config.CommandLine);
+    public static LinuxBootConfig BootConfig(InstanceConfig config) => new(config.Kernel, config.Initrd, config.CommandLine);
 
     /// <summary>Stand-ins for the persistent disks, as a shadow's new OS sees them.</summary>
     public static IReadOnlyList<IBlockBackend> Sealed(InstanceConfig config) =>

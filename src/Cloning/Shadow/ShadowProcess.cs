@@ -56,7 +56,7 @@ public static class ShadowProcess
         using Machine machine = MachineBuilder.Build(
             host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console);
         using ReadyWatch watch = new(console, ReadyWatch.Parse(begin.Config.ReadyPattern));
-        machine.Boot(MachineBuilder.BootSource(begin.Config));
+        machine.Boot(MachineBuilder.BootConfig(begin.Config));
 
         enter(RebootPhase.Boot);
         machine.Run();

@@ -108,10 +108,10 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
 
     /// <summary>Puts kernel, initrd, command line, ACPI tables and boot parameters into memory and the first vCPU at the entry point.</summary>
     /// <exception cref="BootImageException">What is wrong with them, in one line.</exception>
-    public void Boot(BootSource source)
+    public void Boot(LinuxBootConfig source)
     {
         Gpa tables = AcpiTables.Build(new AcpiDescription(Spec.Cpus, Spec.Disks.Count), Memory);
-        BootEntry entry = LinuxLoader.Load(Memory, source.Kernel, source.Initrd, source.CommandLine, tables);
+        BootEntry entry = LinuxLoader.Load(source, Memory, tables);
         (KvmRegs regs, KvmSregs sregs) = ReadRegisters();
         entry.Apply(ref sregs, ref regs);
         WriteRegisters(regs, sregs);
