@@ -45,6 +45,8 @@ public enum KvmCap
     ImmediateExit = 136,
     /// <summary>KVM_GET_XSAVE2; the value is the size needed.</summary>
     Xsave2 = 208,
+    /// <summary>The LAPIC timer has TSC-deadline mode.</summary>
+    TscDeadlineTimer = 72,
     /// <summary>Device attributes of vCPUs (TSC offset).</summary>
     VcpuAttributes = 127,
 }

@@ -1,0 +1,19 @@
+namespace Cloning.Disks;
+
+/// <summary>
+/// Which layers each system disk consists of. The file on disk *is* the instance's state across crashes: replacing it
+/// is the one commit point of a background reboot.
+/// </summary>
+/// <param name="Version">Of this format: 1.</param>
+/// <param name="NextLayer">Number of the next layer file to be made; never used twice.</param>
+/// <param name="Chains">A chain for each system disk, in the disks' order; base first, active layer last.</param>
+public sealed record DiskManifest(int Version, int NextLayer, IReadOnlyList<IReadOnlyList<Layer>> Chains)
+{
+    /// <summary>The format version this program writes and reads.</summary>
+    public const int CurrentVersion = 1;
+
+    /// <summary>The manifest with another layer on top of every chain.</summary>
+    /// <param name="names">File names of the new layers, in the disks' order.</param>
+    public DiskManifest WithOverlays(IReadOnlyList<string> names) =>
+        this with { Chains = [.. Chains.Select((chain, i) => (IReadOnlyList<Layer>)[.. chain, new Layer(names[i], "qcow2")])] };
+}

@@ -1,0 +1,80 @@
+using System.Text.Json;
+using Cloning.Instances;
+using Kvm.Interop;
+
+namespace Cloning.Disks;
+
+/// <summary>The manifest on disk. Replaced by write-temp, fsync, rename, fsync-directory, so that a reader finds the old one or the new one.</summary>
+public sealed class ManifestFile
+{
+    private readonly string _path;
+    private readonly string _staged;
+
+    /// <summary>Names the manifest of an instance.</summary>
+    public ManifestFile(InstanceDirectory directory)
+    {
+        _path = directory.Manifest;
+        _staged = directory.Manifest + ".next";
+    }
+
+    /// <summary>Whether the instance has one: it has been started before.</summary>
+    public bool Exists => File.Exists(_path);
+
+    /// <summary>Reads it.</summary>
+    /// <exception cref="InstanceException">It is damaged or of a later version.</exception>
+    public DiskManifest Read()
+    {
+        DiskManifest? manifest;
+        try
+        {
+            manifest = JsonSerializer.Deserialize(File.ReadAllBytes(_path), CloningJson.Default.DiskManifest);
+        }
+        catch (JsonException e)
+        {
+            throw new InstanceException($"{_path} is damaged: {e.Message}", inner: e);
+        }
+
+        return manifest switch
+        {
+            null => throw new InstanceException($"{_path} is empty"),
+            { Version: not DiskManifest.CurrentVersion } => throw new InstanceException(
+                $"{_path} has version {manifest.Version}; this bgkvm knows version {DiskManifest.CurrentVersion}"),
+            _ => manifest,
+        };
+    }
+
+    /// <summary>Replaces it, durably.</summary>
+    public void Replace(DiskManifest manifest)
+    {
+        Stage(manifest);
+        Commit();
+        SyncDirectory();
+    }
+
+    /// <summary>First half, outside a pause: writes the next manifest beside the current one and makes it durable.</summary>
+    public void Stage(DiskManifest manifest)
+    {
+        using FileStream file = new(_staged, FileMode.Create, FileAccess.Write, FileShare.None);
+        JsonSerializer.Serialize(file, manifest, CloningJson.Default.DiskManifest);
+        file.Flush(flushToDisk: true);
+    }
+
+    /// <summary>Second half, inside a pause: one rename(2). From here on the staged manifest is the truth for any process that looks.</summary>
+    /// <exception cref="LibcException">It did not happen; the old manifest still holds.</exception>
+    public void Commit()
+    {
+        if (Libc.rename(_staged, _path) != 0) throw LibcException.FromLastError("rename", _path);
+    }
+
+    /// <summary>Third half, after the pause: makes the rename itself survive a power cut. No guest FLUSH may complete before.</summary>
+    public void SyncDirectory()
+    {
+        string directory = Path.GetDirectoryName(_path)!;
+        using SafeFd fd = new(Libc.open(directory, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
+        if (fd.IsInvalid) throw LibcException.FromLastError("open", directory);
+        if (Libc.fsync(fd.Fd) != 0) throw LibcException.FromLastError("fsync", directory);
+    }
+
+    /// <summary>Forgets a staged manifest that will not be committed.</summary>
+    public void Unstage() => File.Delete(_staged);
+}

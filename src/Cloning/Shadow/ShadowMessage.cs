@@ -1,0 +1,53 @@
+using System.Text.Json.Serialization;
+using Cloning.Disks;
+using Cloning.Instances;
+using Vmm.Machines;
+
+namespace Cloning.Shadow;
+
+/// <summary>What instance and shadow tell each other over their socket pair. Descriptors travel beside a message, by SCM_RIGHTS.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
+[JsonDerivedType(typeof(Hello), "hello")]
+[JsonDerivedType(typeof(Begin), "begin")]
+[JsonDerivedType(typeof(Phase), "phase")]
+[JsonDerivedType(typeof(Ready), "ready")]
+[JsonDerivedType(typeof(Failed), "failed")]
+public abstract record ShadowMessage
+{
+    /// <summary>Shadow → instance: alive, and able to make machines. Sent before anything is paused.</summary>
+    /// <param name="Isolation">What was applied so that it runs on left-over time only, in words.</param>
+    public sealed record Hello(string Isolation) : ShadowMessage;
+
+    /// <summary>
+    /// Instance → shadow, after the fork: everything it needs. Two descriptors come with it: the frozen memory file, and
+    /// the new, empty memory file that the rebooted OS lives in.
+    /// </summary>
+    /// <param name="Config">The instance's configuration; kernel and initrd are read again from the paths in it.</param>
+    /// <param name="Chains">A chain for each system disk: the frozen layers, and the shadow's own overlay on top.</param>
+    /// <param name="State">The machine at the fork.</param>
+    /// <param name="Shutdown">How to end the old OS.</param>
+    /// <param name="ShutdownTimeout">How long the old OS may take before it is reset.</param>
+    /// <param name="Layers">Where relative layer paths start.</param>
+    /// <param name="Log">Where the guest's console output goes.</param>
+    public sealed record Begin(
+        InstanceConfig Config,
+        IReadOnlyList<IReadOnlyList<Layer>> Chains,
+        MachineState State,
+        ShutdownMode Shutdown,
+        TimeSpan ShutdownTimeout,
+        string Layers,
+        string Log) : ShadowMessage;
+
+    /// <summary>Shadow → instance: a step begins.</summary>
+    /// <param name="Step">Which.</param>
+    public sealed record Phase(RebootPhase Step) : ShadowMessage;
+
+    /// <summary>Shadow → instance: the new OS is up. Its vCPUs have stopped, its overlay is durable; the shadow ends after sending this.</summary>
+    /// <param name="State">The machine at that moment.</param>
+    /// <param name="LastLine">What the console's last line says, normally the login prompt: nobody who is attached to the instance has seen it.</param>
+    public sealed record Ready(MachineState State, string LastLine) : ShadowMessage;
+
+    /// <summary>Shadow → instance: it cannot go on. It ends after sending this.</summary>
+    /// <param name="Reason">Why, in one line.</param>
+    public sealed record Failed(string Reason) : ShadowMessage;
+}

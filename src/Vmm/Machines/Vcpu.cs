@@ -1,0 +1,276 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Kvm.Interop;
+
+namespace Vmm.Machines;
+
+/// <summary>
+/// A virtual CPU and the thread that runs it. It begins paused and is Paused, Running or Finished; only <see cref="Resume"/>,
+/// <see cref="RequestPause"/> with <see cref="WaitPaused"/>, and Dispose change that.
+/// </summary>
+/// <remarks>
+/// The kick: RequestPause sets a flag and kvm_run.immediate_exit, then signals the thread. immediate_exit stays set until the
+/// thread itself has seen it, so a signal that arrives just before KVM_RUN is entered is not lost; the signal is only
+/// needed to interrupt a guest that runs already. docs/cancellation.md goes through every interleaving.
+/// </remarks>
+public sealed class Vcpu : IDisposable
+{
+    private const int WaitStepMillis = 10, WaitLimitMillis = 1000;
+
+    private readonly VcpuFd _fd;
+    private readonly KvmRun _run;
+    private readonly IVcpuExits _exits;
+    private readonly Thread _thread;
+    private readonly ManualResetEventSlim _resume = new(false, spinCount: 0);
+    // Spinning here would keep the very CPU busy that the vCPU needs to reach its pause (2 CPUs: milliseconds instead of 20 us).
+    private readonly ManualResetEventSlim _paused = new(false, spinCount: 0);
+    private readonly FamBuffer<KvmMsrs, KvmMsrEntry> _msrs;
+    private readonly bool _hasTscOffset;
+    private volatile bool _pauseRequested = true;
+    private volatile bool _finished;
+    private int _threadId;
+    private long _enteredAt;
+
+    /// <summary>Creates vCPU <paramref name="index"/> of a VM, with its thread, paused.</summary>
+    internal Vcpu(KvmHost host, VmFd vm, int index, int count, IVcpuExits exits)
+    {
+        Index = index;
+        _exits = exits;
+        _fd = new VcpuFd(vm.Call(KvmIoctls.KVM_CREATE_VCPU, (nuint)index));
+        _run = new KvmRun(_fd, host.RunPageSize);
+        GuestCpuid.Set(_fd, host, index, count);
+        _msrs = new FamBuffer<KvmMsrs, KvmMsrEntry>(host.SavedMsrs.Length);
+        _msrs.Header.Count = (uint)host.SavedMsrs.Length;
+        for (int i = 0; i < host.SavedMsrs.Length; i++) _msrs.Entries[i].Index = host.SavedMsrs[i];
+        _hasTscOffset = HasTscOffset();
+        _thread = new Thread(ThreadMain, 256 * 1024) { Name = $"vcpu{index}", IsBackground = true };
+        _thread.Start();
+        _paused.Wait();
+    }
+
+    /// <summary>Number of the vCPU, which is its APIC id.</summary>
+    public int Index { get; }
+
+    /// <summary>The thread's kernel id, for priorities.</summary>
+    public int ThreadId => _threadId;
+
+    /// <summary>When the vCPU went into the guest after the last <see cref="Resume"/> (Stopwatch ticks); 0 while it has not yet.</summary>
+    public long EnteredAt => Volatile.Read(ref _enteredAt);
+
+    /// <summary>Makes an empty state of the right size.</summary>
+    public VcpuState NewState() => new(_msrs.Capacity);
+
+    /// <summary>Lets a paused vCPU run.</summary>
+    public void Resume()
+    {
+        _paused.Reset();
+        Volatile.Write(ref _enteredAt, 0);
+        _pauseRequested = false;
+        _resume.Set();
+    }
+
+    /// <summary>Asks a running vCPU to pause. Does not wait; may be called from any thread, its own included, any number of times.</summary>
+    public void RequestPause()
+    {
+        // The flag first: whoever clears immediate_exit looks at the flag afterwards.
+        _pauseRequested = true;
+        _run.ImmediateExit = true;
+        if (!_paused.IsSet && Libc.gettid() != _threadId) KickSignal.Send(_threadId);
+    }
+
+    /// <summary>Waits until the pause asked for has come: the guest does not run and no access is half done.</summary>
+    /// <exception cref="TimeoutException">The thread did not answer for a second: it hangs in the host.</exception>
+    public void WaitPaused()
+    {
+        for (int waited = 0; !_paused.Wait(WaitStepMillis); waited += WaitStepMillis)
+        {
+            if (waited >= WaitLimitMillis) throw new TimeoutException($"vcpu{Index} did not stop within {WaitLimitMillis} ms");
+            KickSignal.Send(_threadId);
+        }
+    }
+
+    /// <summary>Reads everything. Only while paused.</summary>
+    public void Save(VcpuState state)
+    {
+        _fd.Get(KvmIoctls.KVM_GET_MP_STATE, out As<KvmMpState>(state.MpState));
+        _fd.Get(KvmIoctls.KVM_GET_REGS, out As<KvmRegs>(state.Regs));
+        _fd.Get(KvmIoctls.KVM_GET_SREGS, out As<KvmSregs>(state.Sregs));
+        _fd.Get(KvmIoctls.KVM_GET_XSAVE, out As<KvmXsave>(state.Xsave));
+        _fd.Get(KvmIoctls.KVM_GET_XCRS, out As<KvmXcrs>(state.Xcrs));
+        _fd.Get(KvmIoctls.KVM_GET_DEBUGREGS, out As<KvmDebugRegs>(state.DebugRegs));
+        _fd.Get(KvmIoctls.KVM_GET_LAPIC, out As<KvmLapicState>(state.Lapic));
+        Check(_fd.Exchange(KvmIoctls.KVM_GET_MSRS, _msrs), "KVM_GET_MSRS");
+        MemoryMarshal.AsBytes(_msrs.Entries).CopyTo(state.Msrs);
+        _fd.Get(KvmIoctls.KVM_GET_VCPU_EVENTS, out As<KvmVcpuEvents>(state.Events));
+        state.TscOffset = _hasTscOffset ? ReadTscOffset() : null;
+    }
+
+    /// <summary>Writes everything. Only while paused; the machine's irqchip exists already.</summary>
+    /// <remarks>
+    /// Order: MP state and registers; SREGS before the LAPIC (they hold its base and mode); the TSC before anything that
+    /// counts in it; MSRs, with TSC_DEADLINE last; events last, because setting registers clears pending exceptions.
+    /// </remarks>
+    public void Load(VcpuState state)
+    {
+        _fd.Set(KvmIoctls.KVM_SET_MP_STATE, As<KvmMpState>(state.MpState));
+        _fd.Set(KvmIoctls.KVM_SET_REGS, As<KvmRegs>(state.Regs));
+        _fd.Set(KvmIoctls.KVM_SET_SREGS, As<KvmSregs>(state.Sregs));
+        _fd.Set(KvmIoctls.KVM_SET_XCRS, As<KvmXcrs>(state.Xcrs));
+        _fd.Set(KvmIoctls.KVM_SET_XSAVE, As<KvmXsave>(state.Xsave));
+        _fd.Set(KvmIoctls.KVM_SET_DEBUGREGS, As<KvmDebugRegs>(state.DebugRegs));
+        _fd.Set(KvmIoctls.KVM_SET_LAPIC, As<KvmLapicState>(state.Lapic));
+        LoadMsrs(state);
+        _fd.Set(KvmIoctls.KVM_SET_VCPU_EVENTS, As<KvmVcpuEvents>(state.Events));
+    }
+
+    /// <summary>Tells the guest's soft-lockup watchdog that the host stopped it. A guest without kvmclock does not care.</summary>
+    public void TellPaused()
+    {
+        try
+        {
+            _fd.Call(KvmIoctls.KVM_KVMCLOCK_CTRL);
+        }
+        catch (KvmException e) when (e.Errno == Libc.EINVAL)
+        {
+            // The guest has not set kvmclock up.
+        }
+    }
+
+    /// <summary>Registers, for entry points and diagnostics. Only while paused.</summary>
+    public (KvmRegs Regs, KvmSregs Sregs) ReadRegisters()
+    {
+        _fd.Get(KvmIoctls.KVM_GET_REGS, out KvmRegs regs);
+        _fd.Get(KvmIoctls.KVM_GET_SREGS, out KvmSregs sregs);
+        return (regs, sregs);
+    }
+
+    /// <summary>Sets registers, for entry points. Only while paused.</summary>
+    public void WriteRegisters(in KvmRegs regs, in KvmSregs sregs)
+    {
+        _fd.Set(KvmIoctls.KVM_SET_SREGS, sregs);
+        _fd.Set(KvmIoctls.KVM_SET_REGS, regs);
+    }
+
+    /// <summary>Ends the thread and closes the vCPU.</summary>
+    public void Dispose()
+    {
+        _finished = true;
+        RequestPause();
+        _resume.Set();
+        _thread.Join();
+        _run.Dispose();
+        _fd.Dispose();
+        _msrs.Dispose();
+        _resume.Dispose();
+        _paused.Dispose();
+    }
+
+    private static ref T As<T>(byte[] bytes) where T : unmanaged => ref MemoryMarshal.AsRef<T>(bytes.AsSpan());
+
+    private void ThreadMain()
+    {
+        _threadId = Libc.gettid();
+        _paused.Set();
+        while (true)
+        {
+            _resume.Wait();
+            _resume.Reset();
+            if (_finished) return;
+            try
+            {
+                ForgetKick();
+                Volatile.Write(ref _enteredAt, Stopwatch.GetTimestamp());
+                while (!_pauseRequested) Step();
+                Drain();
+            }
+            catch (Exception e)
+            {
+                // An exception on this thread would end the process, and every other machine in it.
+                _pauseRequested = true;
+                _exits.Failed(this, e);
+            }
+
+            _paused.Set();
+        }
+    }
+
+    private void Step()
+    {
+        int errno = _run.Enter();
+        switch (errno)
+        {
+            case 0:
+                _exits.Handle(this, _run);
+                break;
+            case Libc.EINTR or Libc.EAGAIN: // kicked, or the runtime's own signal: the loop looks at the flag
+                ForgetKick();
+                break;
+            default:
+                throw new KvmException("KVM_RUN", errno);
+        }
+    }
+
+    private void ForgetKick()
+    {
+        _run.ImmediateExit = false;
+        // Without the barrier the flag could be read before the line above is visible, and a kick in between be lost.
+        Interlocked.MemoryBarrier();
+    }
+
+    /// <summary>Port and MMIO results are consumed by the next KVM_RUN: registers saved before that would be wrong (api.rst §5).</summary>
+    private void Drain()
+    {
+        _run.ImmediateExit = true;
+        int errno;
+        // An access that KVM has split completes in several exits.
+        while ((errno = _run.Enter()) == 0) _exits.Handle(this, _run);
+        if (errno is not (Libc.EINTR or Libc.EAGAIN)) throw new KvmException("KVM_RUN", errno);
+    }
+
+    private void LoadMsrs(VcpuState state)
+    {
+        Span<KvmMsrEntry> entries = _msrs.Entries;
+        Span<KvmMsrEntry> saved = MemoryMarshal.Cast<byte, KvmMsrEntry>(state.Msrs.AsSpan());
+        if (saved.Length != entries.Length) throw new InvalidDataException("The saved state has other MSRs than this host");
+        saved.CopyTo(entries);
+        if (state.TscOffset is ulong offset && _hasTscOffset)
+        {
+            WriteTscOffset(offset);
+            // Writing IA32_TSC would turn the clock back to the moment of the save: an offset lets it go on instead.
+            entries[0] = entries[^1];
+        }
+
+        Check(_fd.Set(KvmIoctls.KVM_SET_MSRS, _msrs), "KVM_SET_MSRS");
+        for (int i = 0; i < entries.Length; i++) entries[i].Index = saved[i].Index;
+    }
+
+    private void Check(int done, string ioctl)
+    {
+        if (done == _msrs.Capacity) return;
+        throw new KvmException(ioctl, Libc.EINVAL, $"MSR 0x{_msrs.Entries[done].Index:x}");
+    }
+
+    private bool HasTscOffset()
+    {
+        try
+        {
+            return _fd.Set(KvmIoctls.KVM_HAS_DEVICE_ATTR, new KvmDeviceAttr()) == 0;
+        }
+        catch (KvmException)
+        {
+            return false;
+        }
+    }
+
+    private unsafe ulong ReadTscOffset()
+    {
+        ulong offset;
+        // SAFETY: the kernel writes 8 bytes to a local. Group 0, attribute 0: KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET.
+        _fd.Set(KvmIoctls.KVM_GET_DEVICE_ATTR, new KvmDeviceAttr { Address = (ulong)&offset });
+        return offset;
+    }
+
+    private unsafe void WriteTscOffset(ulong offset) =>
+        // SAFETY: the kernel reads 8 bytes from the parameter.
+        _fd.Set(KvmIoctls.KVM_SET_DEVICE_ATTR, new KvmDeviceAttr { Address = (ulong)&offset });
+}
