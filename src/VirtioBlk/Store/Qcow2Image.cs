@@ -28,12 +28,12 @@ public sealed class Qcow2Image : IDiskLayer
     private volatile LayerState _state;
     private bool _disposed;
 
-    private Qcow2Image(IHostFile file, Header header, LayerState state, IBlockBackend? backing)
+    private Qcow2Image(IHostFile file, Header header, LayerState state, IBlockBackend? backing, long maxCacheBytes)
     {
         _file = file;
         _header = header;
         _state = state;
-        _meta = new Metadata(file, header);
+        _meta = new Metadata(file, header, maxCacheBytes);
         _io = new LayerIo(file, _meta) { Backing = backing };
     }
 
@@ -123,12 +123,13 @@ public sealed class Qcow2Image : IDiskLayer
         Open(HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)), readOnly, backing);
 
     /// <summary>Opens an image in a file that is open already and belongs to the image from here on.</summary>
-    internal static Qcow2Image Open(IHostFile file, bool readOnly, IBlockBackend? backing)
+    internal static Qcow2Image Open(
+        IHostFile file, bool readOnly, IBlockBackend? backing, long maxCacheBytes = Metadata.DefaultCacheBytes)
     {
         try
         {
             Header header = Header.Read(file);
-            Qcow2Image image = new(file, header, readOnly ? LayerState.ReadOnly : LayerState.Writable, backing);
+            Qcow2Image image = new(file, header, readOnly ? LayerState.ReadOnly : LayerState.Writable, backing, maxCacheBytes);
             if (!readOnly) image.CheckWritable();
             return image;
         }
