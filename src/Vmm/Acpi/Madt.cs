@@ -7,15 +7,14 @@ internal static class Madt
 {
     private const byte Revision = 5;
     private const uint HasLegacyPics = 1;
-    private const ushort ActiveHighEdge = 0x0005, BusDefault = 0x0000;
+    private const ushort ActiveHighEdge = 0x0005;
 
     public static byte[] Build(int cpus)
     {
         List<byte> content = [.. UInt32(PlatformMap.LocalApicBase), .. UInt32(HasLegacyPics)];
         for (int id = 0; id < cpus; id++) content.AddRange([0, 8, (byte)id, (byte)id, .. UInt32(1)]);
         content.AddRange([1, 12, 0, 0, .. UInt32(PlatformMap.IoApicBase), .. UInt32(0)]);
-        // The timer of a PC is on pin 2 of the IOAPIC, where ISA would put the cascade.
-        content.AddRange(Override(irq: 0, gsi: 2, BusDefault));
+        // ISA IRQs are the GSIs of the same number, the timer's too: KVM's default routing has the PIT on pin 0 of the IOAPIC.
         // A PC's IRQ 9 is level-triggered; here it is the generic event device's edge.
         content.AddRange(Override(irq: (byte)PlatformMap.AcpiGsi, PlatformMap.AcpiGsi, ActiveHighEdge));
         content.AddRange([4, 6, 0xFF, 0, 0, 1]); // NMI: all processors, bus default, LINT 1
