@@ -62,28 +62,44 @@ public sealed unsafe class GuestMemory : IDisposable
     }
 
     /// <summary>Looks a range up for writing, and records it as written.</summary>
+    /// <remarks>
+    /// Recorded when handed out, so whoever writes later than that, while memory is being copied live, calls
+    /// <see cref="MarkWritten"/> afterwards or uses <see cref="TryStore{T}"/>.
+    /// </remarks>
     /// <returns>False where any byte of it is not memory.</returns>
     public bool TryWrite(Gpa address, int length, out Span<byte> bytes)
     {
         bool found = TryLocate(address, (ulong)length, out byte* pointer);
         // SAFETY: as in TryRead.
         bytes = found ? new Span<byte>(pointer, length) : default;
-        if (found) _hostWrites?.Mark((ulong)(pointer - (byte*)_mapping.Address), (ulong)length);
+        if (found) Record(pointer, (ulong)length);
         return found;
     }
 
-    /// <summary>Looks a range up as an I/O vector for the kernel to read from or write to.</summary>
+    /// <summary>
+    /// Looks a range up as an I/O vector for the kernel to read from or write to. Who has it written calls
+    /// <see cref="MarkWritten"/> when the writing is over.
+    /// </summary>
     /// <param name="address">Where.</param>
     /// <param name="length">Bytes.</param>
-    /// <param name="forWriting">Whether it will be written; then it is recorded as such.</param>
     /// <param name="vector">The host memory.</param>
     /// <returns>False where any byte of it is not memory.</returns>
-    public bool TryVector(Gpa address, uint length, bool forWriting, out IoVec vector)
+    public bool TryVector(Gpa address, uint length, out IoVec vector)
     {
         bool found = TryLocate(address, length, out byte* pointer);
         vector = new IoVec((nint)pointer, length);
-        if (found && forWriting) _hostWrites?.Mark((ulong)(pointer - (byte*)_mapping.Address), length);
         return found;
+    }
+
+    /// <summary>
+    /// Records vectors as written, after the fact: recorded before, a live copy could take the record, copy the old content and
+    /// never come back.
+    /// </summary>
+    /// <param name="vectors">Vectors that <see cref="TryVector"/> made, or parts of them.</param>
+    public void MarkWritten(ReadOnlySpan<IoVec> vectors)
+    {
+        if (_hostWrites is null) return;
+        foreach (IoVec vector in vectors) Record((byte*)vector.Base, vector.Length);
     }
 
     /// <summary>Reads for the monitor itself.</summary>
@@ -105,31 +121,41 @@ public sealed unsafe class GuestMemory : IDisposable
         return found;
     }
 
-    /// <summary>Stores one value.</summary>
+    /// <summary>Stores one value and records it.</summary>
     /// <returns>False where it is not memory.</returns>
     public bool TryStore<T>(Gpa address, T value) where T : unmanaged
     {
-        if (!TryWrite(address, sizeof(T), out Span<byte> bytes)) return false;
-        Unsafe.WriteUnaligned(ref bytes[0], value);
+        if (!TryLocate(address, (ulong)sizeof(T), out byte* pointer)) return false;
+        Unsafe.WriteUnaligned(pointer, value); // SAFETY: checked by TryLocate
+        Record(pointer, (ulong)sizeof(T));
         return true;
     }
 
-    /// <summary>A 16-bit word that guest and monitor both use for synchronisation (ring indices): access it through Volatile only.</summary>
-    /// <param name="address">Where; must be even.</param>
-    /// <param name="word">The word itself, not a copy.</param>
-    /// <param name="forWriting">Whether it will be written.</param>
+    /// <summary>Reads a 16-bit word that the guest synchronises with (a ring index): nothing after it is read before it.</summary>
     /// <returns>False where it is not memory or not aligned.</returns>
-    public bool TryWord(Gpa address, out Span<ushort> word, bool forWriting)
+    public bool TryLoadAcquire(Gpa address, out ushort value)
     {
-        word = default;
+        value = 0;
         if ((address.Value & 1) != 0 || !TryLocate(address, sizeof(ushort), out byte* pointer)) return false;
-        if (forWriting) _hostWrites?.Mark((ulong)(pointer - (byte*)_mapping.Address), sizeof(ushort));
-        word = new Span<ushort>(pointer, 1); // SAFETY: checked by TryLocate, aligned
+        value = Volatile.Read(ref *(ushort*)pointer); // SAFETY: checked by TryLocate, aligned
+        return true;
+    }
+
+    /// <summary>Writes a 16-bit word that the guest synchronises with: everything before it is visible before it.</summary>
+    /// <returns>False where it is not memory or not aligned.</returns>
+    public bool TryStoreRelease(Gpa address, ushort value)
+    {
+        if ((address.Value & 1) != 0 || !TryLocate(address, sizeof(ushort), out byte* pointer)) return false;
+        Volatile.Write(ref *(ushort*)pointer, value); // SAFETY: checked by TryLocate, aligned
+        Record(pointer, sizeof(ushort));
         return true;
     }
 
     /// <summary>Unmaps. No machine may use it any more.</summary>
     public void Dispose() => _mapping.Dispose();
+
+    private void Record(byte* pointer, ulong length) =>
+        _hostWrites?.Mark((ulong)(pointer - (byte*)_mapping.Address), length);
 
     private bool TryLocate(Gpa address, ulong length, out byte* pointer)
     {

@@ -54,6 +54,10 @@ public sealed class MemoryFile : IDisposable
         return new MemoryFile(fd, sizeBytes);
     }
 
+    /// <summary>Another handle on the same file.</summary>
+    /// <exception cref="LibcException">Out of descriptors.</exception>
+    public MemoryFile Duplicate() => new(Fd.Duplicate(), SizeBytes);
+
     /// <summary>Proves that the content is frozen: no mapping may write it any more, and none will. Private views stay writable.</summary>
     /// <remarks>The kernel looks at every page, so this is for after a pause, not for inside it.</remarks>
     /// <exception cref="LibcException">EBUSY: somebody still holds a shared writable mapping.</exception>

@@ -1,3 +1,5 @@
+using Kvm.Interop;
+
 namespace Virtio;
 
 /// <summary>A virtio device without its transport (virtio 1.2 §2): what it offers, its configuration space, its queues' worker.</summary>
@@ -10,14 +12,19 @@ public interface IVirtioDevice
     /// <summary>Device type (virtio 1.2 §5): 2 is a block device.</summary>
     uint DeviceId { get; }
 
-    /// <summary>Feature bits offered, without the transport's own (VERSION_1, RING_EVENT_IDX, RING_INDIRECT_DESC).</summary>
+    /// <summary>Feature bits offered, without the transport's own (<see cref="VirtioFeatures.Transport"/>). Never changes.</summary>
     ulong Features { get; }
-
-    /// <summary>Number of queues.</summary>
-    int QueueCount { get; }
 
     /// <summary>Largest size of each queue, a power of two, at most 32768.</summary>
     ushort MaxQueueSize { get; }
+
+    /// <summary>
+    /// One a queue: what the driver's notification signals and the device waits on. They exist as long as the device does.
+    /// </summary>
+    IReadOnlyList<EventFd> Notifications { get; }
+
+    /// <summary>Changes whenever configuration space does, in the same instant (virtio 1.2 §2.5).</summary>
+    uint ConfigGeneration { get; }
 
     /// <summary>Reads configuration space. Bytes beyond its end read as zero.</summary>
     void ReadConfig(ulong offset, Span<byte> data);
@@ -25,12 +32,13 @@ public interface IVirtioDevice
     /// <summary>Writes configuration space. Writes to read-only fields are ignored.</summary>
     void WriteConfig(ulong offset, ReadOnlySpan<byte> data);
 
-    /// <summary>Starts working on the queues. They may hold requests already: look once before waiting.</summary>
+    /// <summary>Starts working on the queues, unless suspended. They may hold requests already: look once before waiting.</summary>
     void Activate(VirtioActivation activation);
 
     /// <summary>
     /// Finishes the requests it has begun, begins no other, and returns when nothing touches guest memory any more.
-    /// Queue state is then complete. Cheap when idle: it is part of the pauses.
+    /// Queue state is then complete. Cheap when idle: it is part of the pauses. Lasts until <see cref="Resume"/>, also over
+    /// <see cref="Activate"/> and <see cref="Deactivate"/>.
     /// </summary>
     void Suspend();
 

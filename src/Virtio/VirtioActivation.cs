@@ -5,12 +5,10 @@ namespace Virtio;
 /// <summary>What a virtio device gets to work with once its driver is ready.</summary>
 /// <param name="Memory">The guest's memory.</param>
 /// <param name="Queues">Its queues, in order; those the driver left disabled are null.</param>
-/// <param name="Notifications">One a queue: an event that the driver's notification signals, made by the transport's owner.</param>
 /// <param name="Features">The features that both sides agreed on.</param>
-/// <param name="Interrupt">Tells the driver about used buffers, or about changed configuration.</param>
+/// <param name="Interrupt">Tells the driver about used buffers, changed configuration, or that the device cannot go on.</param>
 public sealed record VirtioActivation(
     GuestMemory Memory,
     IReadOnlyList<Virtqueue?> Queues,
-    IReadOnlyList<Kvm.Interop.EventFd> Notifications,
     ulong Features,
     IVirtioInterrupt Interrupt);

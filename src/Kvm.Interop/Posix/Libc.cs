@@ -117,6 +117,14 @@ public static unsafe partial class Libc
     [LibraryImport(Lib, SetLastError = true)]
     public static partial nint pwrite(int fd, void* buffer, nuint count, long offset);
 
+    /// <summary>lseek(2).</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial long lseek(int fd, long offset, int whence);
+
+    /// <summary>_exit(2): ends the process at once, running nothing.</summary>
+    [LibraryImport(Lib)]
+    public static partial void _exit(int status);
+
     /// <summary>fallocate(2).</summary>
     [LibraryImport(Lib, SetLastError = true)]
     public static partial int fallocate(int fd, int mode, long offset, long length);
@@ -124,6 +132,20 @@ public static unsafe partial class Libc
     /// <summary>rename(2).</summary>
     [LibraryImport(Lib, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int rename(string from, string to);
+
+    /// <summary>ioprio_set(2), which glibc does not wrap.</summary>
+    public static int ioprio_set(int which, int who, int priority) => (int)syscall(SYS_ioprio_set, which, who, priority);
+
+    /// <summary>sched_setscheduler(2) of one thread. Its parameter structure is a single int on Linux.</summary>
+    public static int SetScheduler(int thread, int policy, int priority) => sched_setscheduler(thread, policy, &priority);
+
+    [LibraryImport(Lib, SetLastError = true)]
+    private static partial int sched_setscheduler(int thread, int policy, int* parameter);
+
+    [LibraryImport(Lib, SetLastError = true)]
+    private static partial nint syscall(nint number, nint first, nint second, nint third);
+
+    private const int SYS_ioprio_set = 251;
 
     /// <summary>socketpair(2).</summary>
     [LibraryImport(Lib, SetLastError = true)]

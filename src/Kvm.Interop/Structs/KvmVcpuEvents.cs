@@ -47,7 +47,7 @@ public struct KvmVcpuEvents
     /// <summary>A triple fault is pending.</summary>
     public byte TripleFaultPending;
     /// <summary>Unused.</summary>
-    public Byte27 Reserved;
+    public Byte26 Reserved;
     /// <summary>Whether the payload is valid.</summary>
     public byte ExceptionHasPayload;
     /// <summary>CR2 or DR6 of a pending exception.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Kvm.Interop;
 
@@ -28,6 +29,7 @@ public sealed class Vcpu : IDisposable
     private volatile bool _pauseRequested = true;
     private volatile bool _finished;
     private int _threadId;
+    private long _enteredAt;
 
     /// <summary>Creates vCPU <paramref name="index"/> of a VM, with its thread, paused.</summary>
     internal Vcpu(KvmHost host, VmFd vm, int index, int count, IVcpuExits exits)
@@ -52,6 +54,9 @@ public sealed class Vcpu : IDisposable
     /// <summary>The thread's kernel id, for priorities.</summary>
     public int ThreadId => _threadId;
 
+    /// <summary>When the vCPU went into the guest after the last <see cref="Resume"/> (Stopwatch ticks); 0 while it has not yet.</summary>
+    public long EnteredAt => Volatile.Read(ref _enteredAt);
+
     /// <summary>Makes an empty state of the right size.</summary>
     public VcpuState NewState() => new(_msrs.Capacity);
 
@@ -59,6 +64,7 @@ public sealed class Vcpu : IDisposable
     public void Resume()
     {
         _paused.Reset();
+        Volatile.Write(ref _enteredAt, 0);
         _pauseRequested = false;
         _resume.Set();
     }
@@ -173,6 +179,7 @@ public sealed class Vcpu : IDisposable
             try
             {
                 ForgetKick();
+                Volatile.Write(ref _enteredAt, Stopwatch.GetTimestamp());
                 while (!_pauseRequested) Step();
                 Drain();
             }

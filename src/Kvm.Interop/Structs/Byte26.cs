@@ -2,12 +2,12 @@ using System.Runtime.CompilerServices;
 
 namespace Kvm.Interop;
 
-/// <summary>Twenty-seven unused bytes.</summary>
+/// <summary>Twenty-six unused bytes.</summary>
 [InlineArray(Length)]
-public struct Byte27
+public struct Byte26
 {
     /// <summary>Number of elements.</summary>
-    public const int Length = 27;
+    public const int Length = 26;
 
     private byte _element0;
 }

@@ -1,0 +1,67 @@
+using Cloning.Instances;
+using CowMemory;
+using Vmm.Machines;
+
+namespace Cloning.After;
+
+/// <summary>
+/// Brings an instance that sits on a private view of frozen memory (an aborted background reboot leaves it there) back onto one
+/// shared file, while its guest runs: copy everything, copy again what was written meanwhile, and move over in a short pause.
+/// </summary>
+internal static class Reshare
+{
+    private const int MaxRounds = 8;
+    private const long FewPages = 256; // 1 MiB: copied in a few hundred microseconds
+
+    /// <summary>After an abort: tries, and leaves it for the next fork where it does not work out.</summary>
+    public static void AfterAbort(Instance instance)
+    {
+        try
+        {
+            Now(instance);
+        }
+        catch (Exception e)
+        {
+            // The instance runs on its private view just as well; the next background reboot tries again and reports.
+            instance.Log.ReshareFailed(e);
+        }
+    }
+
+    /// <summary>Does it, where it is needed.</summary>
+    public static void Now(Instance instance)
+    {
+        Machine from = instance.Machine;
+        if (from.Memory.View == MemoryView.Shared) return;
+        MemoryFile file = MemoryFile.Create($"bgkvm-{instance.Config.Name}", from.File.SizeBytes);
+        Machine into = MachineBuilder.Build(instance.Host, instance.Config, file, MemoryView.Shared,
+            instance.Disks, instance.PersistentDisks, instance.ConsoleHub);
+        try
+        {
+            MachineState state = from.NewState();
+            DirtyPages dirty = new(from.File.SizeBytes), scratch = new(from.File.SizeBytes);
+            from.LogDirtyPages(true);
+            PageCopy.All(from, into);
+            for (int round = 0; round < MaxRounds; round++)
+            {
+                from.CollectDirtyPages(dirty, scratch);
+                if (dirty.Count <= FewPages) break;
+                PageCopy.Some(from, into, dirty);
+            }
+
+            MachineMove.Run(from, into, state, whilePaused: () =>
+            {
+                from.CollectDirtyPages(dirty, scratch);
+                PageCopy.Some(from, into, dirty);
+            });
+        }
+        catch
+        {
+            from.LogDirtyPages(false);
+            into.Dispose();
+            throw;
+        }
+
+        instance.Adopt(into, instance.Disks, instance.Manifest);
+        from.Dispose();
+    }
+}

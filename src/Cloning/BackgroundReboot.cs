@@ -1,0 +1,99 @@
+using System.Diagnostics;
+using Cloning.After;
+using Cloning.Disks;
+using Cloning.Fork;
+using Cloning.Instances;
+using Cloning.Shadow;
+using Cloning.Switch;
+using Vmm.Machines;
+
+namespace Cloning;
+
+/// <summary>
+/// One background reboot, from the request to the report. Reads top to bottom: prepare, fork, (in the shadow: shut down,
+/// reset, boot), ready, switch, after. Whatever fails before the manifest is committed leaves the instance running as it was.
+/// </summary>
+internal sealed class BackgroundReboot(Instance instance, RebootRequest request, IProgress<RebootProgress> progress)
+{
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly Dictionary<RebootPhase, TimeSpan> _entered = [];
+    private Pause? _clonePause;
+
+    /// <summary>Runs it. Blocks; on a thread of its own.</summary>
+    /// <returns>Switched or Aborted; it does not throw for what goes wrong on the way.</returns>
+    public RebootReport Run(CancellationToken cancellation)
+    {
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(request.Timeout);
+        try
+        {
+            Enter(RebootPhase.Prepare);
+            using ForkPreparation prepared = ForkPreparation.Make(instance, shadow => instance.ShadowPid = shadow);
+            limit.Token.ThrowIfCancellationRequested();
+
+            Enter(RebootPhase.Fork);
+            _clonePause = ForkPause.Run(instance, prepared);
+            prepared.StartShadow(request);
+
+            ShadowMessage.Ready ready = prepared.Shadow.WaitReady(Enter, limit.Token);
+            Enter(RebootPhase.Ready);
+            using SwitchPreparation next = SwitchPreparation.Make(instance, prepared, ready);
+            long quiesceMicros = Quiesce.Run(instance, request.Quiesce);
+
+            Enter(RebootPhase.Switch);
+            limit.Token.ThrowIfCancellationRequested();
+            SwitchResult switched = SwitchPause.Run(instance, prepared, next);
+
+            Enter(RebootPhase.After);
+            Aftermath.Run(instance, switched, ready.LastLine);
+            return Report(RebootOutcome.Switched, null, quiesceMicros, switched.Pause.Micros, switched.DiscardedBytes);
+        }
+        catch (Exception e)
+        {
+            string reason = e switch
+            {
+                OperationCanceledException when cancellation.IsCancellationRequested => instance.CancelReason ?? "cancelled",
+                OperationCanceledException => $"the OS was not ready within {request.Timeout.TotalSeconds:0} s",
+                _ => e.Message,
+            };
+            instance.Log.Aborted(reason, e);
+            Reshare.AfterAbort(instance);
+            return Report(RebootOutcome.Aborted, reason, 0, 0, 0);
+        }
+        finally
+        {
+            instance.Phase = null;
+            instance.ShadowPid = null;
+        }
+    }
+
+    private void Enter(RebootPhase phase)
+    {
+        _entered[phase] = _clock.Elapsed;
+        instance.Phase = phase;
+        progress.Report(new RebootProgress(phase, _clock.ElapsedMilliseconds, null));
+    }
+
+    private RebootReport Report(RebootOutcome outcome, string? reason, long quiesce, long switching, long discarded)
+    {
+        long clone = _clonePause?.Micros ?? 0;
+        return new RebootReport(
+            RebootMode.Background,
+            outcome,
+            reason,
+            CloneMicros: clone,
+            QuiesceMicros: quiesce,
+            SwitchMicros: switching,
+            DowntimeMicros: clone + quiesce + switching,
+            ShutdownMillis: Between(RebootPhase.ShutDown, RebootPhase.Reset),
+            BootMillis: Between(RebootPhase.Reset, RebootPhase.Ready),
+            TotalMillis: _clock.ElapsedMilliseconds,
+            DiscardedBytes: discarded,
+            MemoryMiB: instance.Config.MemoryMiB);
+    }
+
+    private long Between(RebootPhase from, RebootPhase to) =>
+        _entered.TryGetValue(from, out TimeSpan start) && _entered.TryGetValue(to, out TimeSpan end)
+            ? (long)(end - start).TotalMilliseconds
+            : 0;
+}

@@ -1,0 +1,118 @@
+using Cloning.Instances;
+using VirtioBlk;
+using VirtioBlk.Store;
+
+namespace Cloning.Disks;
+
+/// <summary>
+/// A system disk as one process has it open: a chain of layers, of which only the top one is written. A fork gives each side an
+/// overlay of its own over the same, now frozen, layers (<see cref="WithOverlay"/>); those stay open once and are shared.
+/// </summary>
+/// <remarks>A read-only disk is its base alone and never forks.</remarks>
+public sealed class SystemDisk
+{
+    private readonly IBlockBackend[] _open;
+
+    private SystemDisk(IReadOnlyList<Layer> layers, IBlockBackend[] open)
+    {
+        Layers = layers;
+        _open = open;
+    }
+
+    /// <summary>The chain, base first.</summary>
+    public IReadOnlyList<Layer> Layers { get; }
+
+    /// <summary>What the guest's disk reads and writes: the top layer.</summary>
+    public IBlockBackend Device => _open[^1];
+
+    /// <summary>Whether the guest may only read it.</summary>
+    public bool IsReadOnly => _open.Length == 1;
+
+    /// <summary>Guest data that the top layer holds, bytes; whole clusters.</summary>
+    public long TopBytes => IsReadOnly ? 0 : Top.AllocatedBytes;
+
+    private Qcow2Image Top => (Qcow2Image)_open[^1];
+
+    /// <summary>Makes the file of a new, empty layer over a chain.</summary>
+    /// <param name="directory">The instance's layer directory.</param>
+    /// <param name="below">The chain it goes on top of.</param>
+    /// <param name="overlay">The new layer.</param>
+    /// <param name="sizeBytes">The disk's size.</param>
+    /// <exception cref="IOException">No space, or the file exists.</exception>
+    public static void CreateOverlay(string directory, IReadOnlyList<Layer> below, Layer overlay, long sizeBytes)
+    {
+        // Relative names make an instance directory that can be moved; the user's own image keeps its absolute path.
+        Layer backing = below[^1];
+        Qcow2Image.Create(Path.Combine(directory, overlay.Path), sizeBytes, backing.Path, backing.Format);
+    }
+
+    /// <summary>Opens a chain: the last layer for writing, all others for reading. A chain of one is opened for reading.</summary>
+    /// <exception cref="InstanceException">A layer is missing, locked, or not what it should be.</exception>
+    public static SystemDisk Open(string directory, IReadOnlyList<Layer> layers)
+    {
+        List<IBlockBackend> open = [];
+        try
+        {
+            for (int i = 0; i < layers.Count; i++)
+            {
+                bool writable = i > 0 && i == layers.Count - 1;
+                open.Add(OpenLayer(directory, layers[i], writable, below: open.Count > 0 ? open[^1] : null));
+            }
+
+            return new SystemDisk(layers, [.. open]);
+        }
+        catch
+        {
+            CloseAll(open);
+            throw;
+        }
+    }
+
+    /// <summary>The same chain with an overlay on top, which is opened for writing. Layers below are shared with this object.</summary>
+    public SystemDisk WithOverlay(string directory, Layer overlay) =>
+        new([.. Layers, overlay], [.. _open, OpenLayer(directory, overlay, writable: true, below: _open[^1])]);
+
+    /// <summary>The chain without its top layer, sharing the others.</summary>
+    public SystemDisk BelowTop() => IsReadOnly ? this : new([.. Layers.SkipLast(1)], _open[..^1]);
+
+    /// <summary>Nothing may write the top layer any more. No I/O: what is not in its file yet stays readable here.</summary>
+    public void Freeze()
+    {
+        if (!IsReadOnly) Top.Freeze();
+    }
+
+    /// <summary>Brings everything below the top layer into its files, durably.</summary>
+    public void FlushBelowTop()
+    {
+        if (!IsReadOnly) _open[^2].Flush();
+    }
+
+    /// <summary>Closes only the top layer: those below belong to another chain as well.</summary>
+    public void CloseTop()
+    {
+        if (!IsReadOnly) _open[^1].Dispose();
+    }
+
+    /// <summary>Closes all layers, the top one first, which makes it durable.</summary>
+    public void Close() => CloseAll(_open);
+
+    private static void CloseAll(IEnumerable<IBlockBackend> layers)
+    {
+        foreach (IBlockBackend layer in layers.Reverse()) layer.Dispose();
+    }
+
+    private static IBlockBackend OpenLayer(string directory, Layer layer, bool writable, IBlockBackend? below)
+    {
+        string path = Path.Combine(directory, layer.Path);
+        try
+        {
+            return layer.Format == "raw"
+                ? RawDisk.Open(path, readOnly: !writable)
+                : Qcow2Image.Open(path, readOnly: !writable, below);
+        }
+        catch (IOException e)
+        {
+            throw new InstanceException($"Cannot open disk layer {path}: {e.Message}", inner: e);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+using Cloning.Disks;
+using Cloning.Instances;
+using Cloning.Shadow;
+using CowMemory;
+using Vmm.Machines;
+
+namespace Cloning.Fork;
+
+/// <summary>
+/// Everything a background reboot needs, built while the guest runs: the shadow's process, the machine the instance forks
+/// into, the machine it will switch to, the new memory, an overlay for either side. Disposing undoes what was not used.
+/// </summary>
+internal sealed class ForkPreparation : IDisposable
+{
+    private readonly Instance _instance;
+    private readonly DiskManifest _before;
+    private bool _forked, _switched;
+
+    private ForkPreparation(Instance instance)
+    {
+        _instance = instance;
+        _before = instance.Manifest;
+    }
+
+    /// <summary>The shadow.</summary>
+    public ShadowHandle Shadow { get; private set; } = null!;
+
+    /// <summary>What the instance forks into: a private view of its own memory, its own overlay.</summary>
+    public Machine Forked { get; private set; } = null!;
+
+    /// <summary>Disks of <see cref="Forked"/>.</summary>
+    public SystemDisk[] ForkedDisks { get; private set; } = [];
+
+    /// <summary>Manifest that names them: committed already, because an empty overlay changes nothing.</summary>
+    public DiskManifest ForkedManifest { get; private set; } = null!;
+
+    /// <summary>What the instance switches to: shares the new memory with the shadow.</summary>
+    public Machine Next { get; private set; } = null!;
+
+    /// <summary>The manifest that the switch commits.</summary>
+    public DiskManifest NextManifest { get; private set; } = null!;
+
+    /// <summary>The state at the fork.</summary>
+    public MachineState State { get; private set; } = null!;
+
+    /// <summary>Memory of the instance at the fork, for the shadow.</summary>
+    public MemoryFile Frozen { get; private set; } = null!;
+
+    /// <summary>The rebooted OS's memory.</summary>
+    public MemoryFile Fresh { get; private set; } = null!;
+
+    /// <summary>Builds it all, or nothing.</summary>
+    /// <param name="instance">The instance.</param>
+    /// <param name="started">Told the shadow's process id.</param>
+    /// <exception cref="Exception">The host lacks something; the message says what.</exception>
+    public static ForkPreparation Make(Instance instance, Action<int> started)
+    {
+        HostResources.Require(instance.Config, instance.Directory);
+        Reshare.Now(instance);
+        ForkPreparation made = new(instance);
+        try
+        {
+            made.Shadow = ShadowHandle.Start(instance.Config.Name);
+            started(made.Shadow.Pid);
+            made.BuildMemoryAndMachines();
+            return made;
+        }
+        catch
+        {
+            made.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The instance lives in <see cref="Forked"/> now.</summary>
+    public void MarkForked() => _forked = true;
+
+    /// <summary>The instance lives in <see cref="Next"/> now.</summary>
+    public void MarkSwitched() => _switched = true;
+
+    /// <summary>After the pause: proves that memory is frozen, makes the frozen layers durable, and sends the shadow off.</summary>
+    public void StartShadow(RebootRequest request)
+    {
+        Frozen.SealFrozen();
+        // The shadow reads these layers from their files: what is still in this process's caches has to get there first.
+        foreach (SystemDisk disk in ForkedDisks) disk.FlushBelowTop();
+        Shadow.Send(
+            new ShadowMessage.Begin(
+                _instance.Config,
+                NextManifest.Chains,
+                State,
+                request.Shutdown,
+                request.Timeout / 2,
+                _instance.Directory.Layers,
+                _instance.Directory.ShadowLog),
+            Frozen.Fd,
+            Fresh.Fd);
+        Frozen.Dispose();
+    }
+
+    /// <summary>Undoes what the reboot did not get to use, and ends the shadow.</summary>
+    public void Dispose()
+    {
+        Shadow?.Dispose();
+        Frozen?.Dispose();
+        Fresh?.Dispose();
+        if (_switched) return;
+        Next?.Dispose();
+        Overlays.Delete(_instance.Directory, NextManifest, keep: ForkedManifest ?? _before);
+        if (_forked) return;
+        Forked?.Dispose();
+        foreach (SystemDisk disk in ForkedDisks) disk.CloseTop();
+        if (ForkedManifest is null) return;
+        _instance.ManifestFile.Replace(_before with { NextLayer = NextManifest.NextLayer });
+        Overlays.Delete(_instance.Directory, ForkedManifest, keep: _before);
+    }
+
+    private void BuildMemoryAndMachines()
+    {
+        Instance instance = _instance;
+        ulong size = MachineBuilder.MemoryBytes(instance.Config);
+        Frozen = instance.Machine.File.Duplicate();
+        Fresh = MemoryFile.Create($"bgkvm-{instance.Config.Name}", size);
+        State = instance.Machine.NewState();
+
+        DiskManifest forked = Overlays.Create(instance.Directory, _before, instance.Disks, "instance");
+        DiskManifest next = Overlays.Create(
+            instance.Directory, _before with { NextLayer = forked.NextLayer }, instance.Disks, "shadow");
+        NextManifest = next;
+        ForkedDisks = Overlays.Open(instance.Directory, instance.Disks, forked);
+
+        Forked = MachineBuilder.Build(instance.Host, instance.Config, instance.Machine.File.Duplicate(), MemoryView.Private,
+            ForkedDisks, instance.PersistentDisks, instance.ConsoleHub);
+        // The next machine's disks are opened when the shadow has let go of them; until then these stand in, untouched.
+        Next = MachineBuilder.Build(instance.Host, instance.Config, Fresh.Duplicate(), MemoryView.Shared,
+            ForkedDisks, MachineBuilder.Sealed(instance.Config), instance.ConsoleHub);
+
+        // Before the fork, so that nothing the guest flushes after it can be missing from the manifest. Until the fork the
+        // new overlays are empty, and the chain with them reads the same as the chain without.
+        ForkedManifest = forked with { NextLayer = next.NextLayer };
+        instance.ManifestFile.Replace(ForkedManifest);
+    }
+}

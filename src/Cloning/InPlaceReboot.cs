@@ -1,0 +1,47 @@
+using System.Diagnostics;
+using Cloning.Instances;
+
+namespace Cloning;
+
+/// <summary>A reboot as everybody does it, for comparison and for those who want it: the guest is down from the button to the prompt.</summary>
+internal static class InPlaceReboot
+{
+    /// <summary>Runs it. Blocks; on a thread of its own.</summary>
+    /// <exception cref="TimeoutException">The OS did not come up in time. It may still.</exception>
+    public static RebootReport Run(Instance instance, RebootRequest request, IProgress<RebootProgress> progress)
+    {
+        Stopwatch clock = Stopwatch.StartNew();
+        void Enter(RebootPhase phase)
+        {
+            instance.Log.Phase(phase);
+            progress.Report(new RebootProgress(phase, clock.ElapsedMilliseconds, null));
+        }
+
+        Enter(RebootPhase.ShutDown);
+        if (request.Shutdown == ShutdownMode.Clean) instance.PowerOffForReboot(request.Timeout / 2);
+        long shutdown = clock.ElapsedMilliseconds;
+
+        Enter(RebootPhase.Reset);
+        using ReadyWatch watch = instance.BootAgain();
+        Enter(RebootPhase.Boot);
+        if (!watch.Ready.Wait(Remaining(request.Timeout, clock)))
+            throw new TimeoutException($"The OS was not ready within {request.Timeout.TotalSeconds:0} s; it may still come up");
+        Enter(RebootPhase.Ready);
+        return new RebootReport(
+            RebootMode.InPlace,
+            RebootOutcome.Rebooted,
+            Reason: null,
+            CloneMicros: 0,
+            QuiesceMicros: 0,
+            SwitchMicros: 0,
+            DowntimeMicros: (long)clock.Elapsed.TotalMicroseconds,
+            ShutdownMillis: shutdown,
+            BootMillis: clock.ElapsedMilliseconds - shutdown,
+            TotalMillis: clock.ElapsedMilliseconds,
+            DiscardedBytes: 0,
+            MemoryMiB: instance.Config.MemoryMiB);
+    }
+
+    private static TimeSpan Remaining(TimeSpan limit, Stopwatch clock) =>
+        limit > clock.Elapsed ? limit - clock.Elapsed : TimeSpan.Zero;
+}

@@ -1,0 +1,155 @@
+using Kvm.Interop;
+using Vmm.Devices;
+
+namespace Cloning.Instances;
+
+/// <summary>
+/// The instance's end of the serial line. Machines come and go below it (<see cref="Connect"/>), readers above it;
+/// a vCPU that prints only appends to a buffer here, and a thread of the hub's own does the rest.
+/// </summary>
+public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
+{
+    private const int HistoryBytes = 64 * 1024, MaxPendingBytes = 1024 * 1024;
+
+    private readonly Lock _gate = new();
+    private readonly AutoResetEvent _wake = new(false);
+    private readonly Thread _thread;
+    private readonly SafeFd _log;
+    private readonly List<Attachment> _attachments = [];
+    private readonly Queue<byte> _history = new(HistoryBytes);
+    private List<byte> _pending = new(4096);
+    private List<byte> _spare = new(4096);
+    private Serial8250? _port;
+    private bool _ended;
+
+    /// <summary>Starts a hub.</summary>
+    /// <param name="logPath">Where everything the guest prints is appended.</param>
+    /// <exception cref="LibcException">The log cannot be opened.</exception>
+    public ConsoleHub(string logPath)
+    {
+        const int O_WRONLY = 1, O_APPEND = 0x400;
+        _log = new SafeFd(Libc.open(logPath, O_WRONLY | O_APPEND | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180 /* 0600 */));
+        if (_log.IsInvalid) throw LibcException.FromLastError("open", logPath);
+        _thread = new Thread(Distribute) { Name = "console", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>From now on input goes to this port.</summary>
+    public void Connect(Serial8250 port)
+    {
+        lock (_gate) _port = port;
+    }
+
+    /// <summary>Takes output of the guest. Called on a vCPU thread: appends and returns.</summary>
+    void ISerialOutput.Write(ReadOnlySpan<byte> bytes) => Print(bytes);
+
+    /// <summary>Adds to what readers see, as if the guest had printed it.</summary>
+    public void Print(ReadOnlySpan<byte> output)
+    {
+        lock (_gate)
+        {
+            // Beyond this the readers are hopelessly behind; the guest must not wait for them.
+            if (_pending.Count > MaxPendingBytes) _pending.Clear();
+            bool wasEmpty = _pending.Count == 0;
+            _pending.AddRange(output);
+            if (wasEmpty) _wake.Set();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Write(ReadOnlySpan<byte> input)
+    {
+        Serial8250? port;
+        lock (_gate) port = _port;
+        port?.Receive(input);
+    }
+
+    /// <inheritdoc/>
+    public void SendBreak()
+    {
+        Serial8250? port;
+        lock (_gate) port = _port;
+        port?.SendBreak();
+    }
+
+    /// <inheritdoc/>
+    public IDisposable Attach(Action<ReadOnlyMemory<byte>> sink, int replay)
+    {
+        Attachment attachment = new(this, sink);
+        lock (_gate)
+        {
+            byte[] past = [.. _history];
+            attachment.Replay = past.AsMemory(Math.Max(0, past.Length - replay));
+            _attachments.Add(attachment);
+        }
+
+        _wake.Set();
+        return attachment;
+    }
+
+    /// <summary>Hands out what is left and ends the thread.</summary>
+    public void Dispose()
+    {
+        lock (_gate) _ended = true;
+        _wake.Set();
+        _thread.Join();
+        _wake.Dispose();
+        _log.Dispose();
+    }
+
+    private void Distribute()
+    {
+        while (true)
+        {
+            _wake.WaitOne();
+            byte[] output;
+            Attachment[] readers;
+            bool ended;
+            lock (_gate)
+            {
+                (_pending, _spare) = (_spare, _pending);
+                output = [.. _spare];
+                _spare.Clear();
+                readers = [.. _attachments];
+                ended = _ended;
+                // History ends where this output begins, so that a reader who attaches now sees each byte once.
+                foreach (byte b in output)
+                {
+                    if (_history.Count == HistoryBytes) _history.Dequeue();
+                    _history.Enqueue(b);
+                }
+            }
+
+            Log(output);
+            foreach (Attachment reader in readers) reader.Deliver(output);
+            if (ended) return;
+        }
+    }
+
+    private unsafe void Log(byte[] output)
+    {
+        // SAFETY: the kernel reads the array, which is fixed for the call. A full disk must not stop the guest: result unused.
+        fixed (byte* start = output)
+            if (output.Length > 0) _ = Libc.write(_log.Fd, start, (nuint)output.Length);
+    }
+
+    private void Detach(Attachment attachment)
+    {
+        lock (_gate) _attachments.Remove(attachment);
+    }
+
+    private sealed class Attachment(ConsoleHub hub, Action<ReadOnlyMemory<byte>> sink) : IDisposable
+    {
+        internal ReadOnlyMemory<byte> Replay { get; set; }
+
+        internal void Deliver(byte[] output)
+        {
+            ReadOnlyMemory<byte> past = Replay;
+            Replay = default;
+            if (past.Length > 0) sink(past);
+            if (output.Length > 0) sink(output);
+        }
+
+        public void Dispose() => hub.Detach(this);
+    }
+}

@@ -1,0 +1,336 @@
+using Cloning.Disks;
+using CowMemory;
+using Kvm.Interop;
+using Microsoft.Extensions.Logging;
+using VirtioBlk;
+using VirtioBlk.Store;
+using Vmm.Machines;
+
+namespace Cloning.Instances;
+
+/// <summary>
+/// What the user named: identity, console, disks. It *has* a machine, and moves from one to another (<see cref="Adopt"/>):
+/// at a reboot in place, at a fork, at a switch.
+/// </summary>
+public sealed class Instance : IInstance, IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly SemaphoreSlim _oneReboot = new(1, 1);
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly DateTimeOffset _startedAt = DateTimeOffset.UtcNow;
+    private ReadyWatch? _watch;
+    private CancellationTokenSource? _background;
+    private RebootReport? _lastReport;
+    private InstanceState _state = InstanceState.Booting;
+    private bool _powerOffMeansReboot;
+    private int _generation;
+
+    private Instance(InstanceDirectory directory, InstanceConfig config, ILogger logger)
+    {
+        Directory = directory;
+        Config = config;
+        Log = new InstanceLog(logger);
+        ManifestFile = new ManifestFile(directory);
+        Committed = new ManualResetEventSlim(true);
+    }
+
+    /// <inheritdoc/>
+    public IConsole Console => ConsoleHub;
+
+    /// <inheritdoc/>
+    public Task Completion => _completion.Task;
+
+    internal InstanceDirectory Directory { get; }
+    internal InstanceConfig Config { get; }
+    internal InstanceLog Log { get; }
+    internal ManifestFile ManifestFile { get; }
+    /// <summary>Set while the manifest on disk is durable.</summary>
+    internal ManualResetEventSlim Committed { get; }
+    internal KvmHost Host { get; private set; } = null!;
+    internal ConsoleHub ConsoleHub { get; private set; } = null!;
+    internal IReadOnlyList<RawDisk> PersistentDisks { get; private set; } = [];
+    /// <summary>The machine the instance lives in.</summary>
+    internal Machine Machine { get; private set; } = null!;
+    internal SystemDisk[] Disks { get; private set; } = [];
+    internal DiskManifest Manifest { get; private set; } = null!;
+    internal RebootPhase? Phase { get; set; }
+    internal int? ShadowPid { get; set; }
+    internal string? CancelReason { get; private set; }
+
+    /// <summary>Requests that the persistent disks have served: when it stops growing, the guest has stopped writing.</summary>
+    internal long PersistentRequests =>
+        Machine.Disks.Skip(Disks.Length).Sum(disk => disk.Counters.Requests);
+
+    /// <summary>Opens everything an instance needs and builds its machine, with the kernel loaded; <see cref="Start"/> lets it run.</summary>
+    /// <param name="directory">Its directory, which exists and is locked by the caller.</param>
+    /// <param name="config">What it is to be.</param>
+    /// <param name="loggers">Where it logs.</param>
+    /// <exception cref="InstanceException">It cannot be started; one clear line.</exception>
+    public static Instance Open(InstanceDirectory directory, InstanceConfig config, ILoggerFactory loggers)
+    {
+        Instance instance = new(directory, config, loggers.CreateLogger("instance"));
+        try
+        {
+            instance.OpenAll();
+            return instance;
+        }
+        catch (Exception e)
+        {
+            instance.Dispose();
+            throw e as InstanceException ?? new InstanceException(e.Message, inner: e);
+        }
+    }
+
+    /// <summary>Lets the guest run.</summary>
+    public void Start() => Machine.Run();
+
+    /// <inheritdoc/>
+    public InstanceStatus Status()
+    {
+        lock (_gate)
+        {
+            return new InstanceStatus(Config.Name, _state, Environment.ProcessId, _startedAt, _generation, Config.MemoryMiB,
+                Config.Cpus, Phase, ShadowPid, Manifest.Chains[0].Count, _lastReport);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<RebootReport> RebootAsync(
+        RebootRequest request, IProgress<RebootProgress> progress, CancellationToken cancellation)
+    {
+        if (!_oneReboot.Wait(0, CancellationToken.None)) throw new InstanceBusyException($"{Config.Name} is being rebooted already");
+        try
+        {
+            using CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            lock (_gate)
+            {
+                if (_state is InstanceState.Stopping or InstanceState.Stopped)
+                    throw new InstanceBusyException($"{Config.Name} is stopping");
+                if (request.Mode == RebootMode.InPlace) _state = InstanceState.Rebooting;
+                else _background = linked;
+                CancelReason = null;
+            }
+
+            // A thread of its own: this blocks for as long as an OS takes to boot, which is not what the pool is for.
+            RebootReport report = await Task.Factory.StartNew(
+                () => request.Mode == RebootMode.InPlace
+                    ? InPlaceReboot.Run(this, request, progress)
+                    : new BackgroundReboot(this, request, progress).Run(linked.Token),
+                CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+            lock (_gate) _lastReport = report;
+            return report;
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _background = null;
+                _powerOffMeansReboot = false;
+            }
+
+            _oneReboot.Release();
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<bool> StopAsync(bool force, TimeSpan timeout)
+    {
+        Machine machine;
+        lock (_gate)
+        {
+            _state = InstanceState.Stopping;
+            GiveUpBackgroundReboot("the instance was stopped");
+        }
+
+        // A fork or switch that is past its point of no return finishes first; the button is for whoever runs then.
+        await _oneReboot.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            machine = Machine;
+            if (force) machine.RequestPowerOff();
+            else machine.PressPowerButton();
+        }
+        finally
+        {
+            _oneReboot.Release();
+        }
+
+        Task ended = await Task.WhenAny(Completion, Task.Delay(timeout)).ConfigureAwait(false);
+        if (ended == Completion) return true;
+        lock (_gate) _state = InstanceState.Running;
+        return false;
+    }
+
+    /// <summary>Stops the machine, makes the disks durable and gives everything back.</summary>
+    public void Dispose()
+    {
+        _watch?.Dispose();
+        Machine?.Dispose();
+        foreach (SystemDisk disk in Disks) disk.Close();
+        foreach (RawDisk disk in PersistentDisks) disk.Dispose();
+        ConsoleHub?.Dispose();
+        Host?.Dispose();
+    }
+
+    /// <summary>From now on the instance lives in another machine.</summary>
+    internal void Adopt(Machine machine, SystemDisk[] disks, DiskManifest manifest)
+    {
+        lock (_gate)
+        {
+            Machine = machine;
+            Disks = disks;
+            Manifest = manifest;
+            _generation++;
+        }
+
+        ConsoleHub.Connect(machine.Console);
+        machine.Exited.ContinueWith(exit => OnGuestEnded(machine, exit.Result), TaskScheduler.Default);
+        Log.Adopted(_generation);
+    }
+
+    /// <summary>Presses the power button and waits for the guest to end; a guest that ignores it is stopped.</summary>
+    internal void PowerOffForReboot(TimeSpan limit)
+    {
+        lock (_gate) _powerOffMeansReboot = true;
+        Machine.PressPowerButton();
+        Machine.Exited.Wait(limit);
+    }
+
+    /// <summary>Boots the instance on a new machine with empty memory, in the place of the one it has.</summary>
+    internal ReadyWatch BootAgain()
+    {
+        Machine old = Machine;
+        old.Pause();
+        lock (_gate)
+        {
+            _powerOffMeansReboot = false;
+            _state = InstanceState.Booting;
+        }
+
+        old.Dispose();
+        Machine machine = BuildMachine();
+        Adopt(machine, Disks, Manifest);
+        ReadyWatch watch = WatchReady();
+        machine.Run();
+        return watch;
+    }
+
+    private void OpenAll()
+    {
+        DiskManifest manifest = ManifestFile.Exists ? ManifestFile.Read() : FirstManifest();
+        Overlays.DeleteStrays(Directory, manifest);
+        List<SystemDisk> disks = [];
+        List<RawDisk> persistent = [];
+        (Disks, PersistentDisks, Manifest) = ([], persistent, manifest);
+        foreach (IReadOnlyList<Layer> chain in manifest.Chains)
+        {
+            disks.Add(SystemDisk.Open(Directory.Layers, chain));
+            Disks = [.. disks];
+        }
+
+        foreach (string path in Config.PersistentDisks) persistent.Add(RawDisk.Open(path, readOnly: false));
+        Host = KvmHost.Open();
+        ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
+        Adopt(BuildMachine(), Disks, manifest);
+        _watch = WatchReady();
+    }
+
+    /// <summary>The first start: an overlay over each of the user's images, which are themselves never written.</summary>
+    private DiskManifest FirstManifest()
+    {
+        System.IO.Directory.CreateDirectory(Directory.Layers);
+        List<IReadOnlyList<Layer>> chains = [];
+        int number = 1;
+        for (int i = 0; i < Config.SystemDisks.Count; i++)
+        {
+            DiskConfig disk = Config.SystemDisks[i];
+            Layer[] chain = [new Layer(disk.Path, disk.Format)];
+            if (!disk.ReadOnly)
+            {
+                SystemDisk below = SystemDisk.Open(Directory.Layers, chain);
+                Layer overlay = new($"disk{i}-{number++:d6}-instance.qcow2", "qcow2");
+                SystemDisk.CreateOverlay(Directory.Layers, chain, overlay, below.Device.LengthBytes);
+                below.Close();
+                chain = [.. chain, overlay];
+            }
+
+            chains.Add(chain);
+        }
+
+        DiskManifest manifest = new(DiskManifest.CurrentVersion, number, chains);
+        ManifestFile.Replace(manifest);
+        return manifest;
+    }
+
+    private Machine BuildMachine()
+    {
+        MemoryFile file = MemoryFile.Create($"bgkvm-{Config.Name}", MachineBuilder.MemoryBytes(Config));
+        Machine machine = MachineBuilder.Build(Host, Config, file, MemoryView.Shared, Disks, PersistentDisks, ConsoleHub);
+        try
+        {
+            machine.Boot(MachineBuilder.BootConfig(Config));
+            return machine;
+        }
+        catch
+        {
+            machine.Dispose();
+            throw;
+        }
+    }
+
+    private ReadyWatch WatchReady()
+    {
+        ReadyWatch watch = new(ConsoleHub, ReadyWatch.Parse(Config.ReadyPattern));
+        watch.Ready.ContinueWith(
+            _ =>
+            {
+                lock (_gate)
+                    if (_state is InstanceState.Booting or InstanceState.Rebooting) _state = InstanceState.Running;
+            },
+            TaskScheduler.Default);
+        return watch;
+    }
+
+    private void OnGuestEnded(Machine machine, MachineExit exit)
+    {
+        lock (_gate)
+        {
+            // An earlier machine of this instance, stopped by who moved away from it; or a reboot in place that waits for this.
+            if (machine != Machine || _powerOffMeansReboot) return;
+            Log.GuestEnded(exit.Detail);
+            GiveUpBackgroundReboot($"the instance's own guest ended meanwhile: {exit.Detail}");
+        }
+
+        _oneReboot.Wait();
+        try
+        {
+            if (machine != Machine) return; // the switch had been committed already
+            if (exit.Kind == MachineExitKind.Reset && _state != InstanceState.Stopping)
+            {
+                _watch?.Dispose();
+                _watch = BootAgain();
+                return;
+            }
+
+            lock (_gate) _state = InstanceState.Stopped;
+            if (exit.Kind == MachineExitKind.Failed) _completion.TrySetException(new InstanceException(exit.Detail));
+            else _completion.TrySetResult();
+        }
+        catch (Exception e)
+        {
+            // The guest rebooted itself onto a kernel that cannot be loaded: there is nothing left to run.
+            _completion.TrySetException(new InstanceException($"{Config.Name} cannot boot again: {e.Message}", inner: e));
+        }
+        finally
+        {
+            _oneReboot.Release();
+        }
+    }
+
+    private void GiveUpBackgroundReboot(string reason)
+    {
+        if (_background is null) return;
+        CancelReason = reason;
+        _background.Cancel();
+    }
+}

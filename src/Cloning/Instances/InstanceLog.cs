@@ -1,0 +1,25 @@
+using Microsoft.Extensions.Logging;
+
+namespace Cloning.Instances;
+
+/// <summary>What an instance logs. Nothing is logged inside a pause.</summary>
+internal sealed partial class InstanceLog(ILogger logger)
+{
+    [LoggerMessage(500, LogLevel.Information, "machine {Generation} runs")]
+    public partial void Adopted(int generation);
+
+    [LoggerMessage(501, LogLevel.Information, "the guest ended: {Detail}")]
+    public partial void GuestEnded(string detail);
+
+    [LoggerMessage(502, LogLevel.Warning, "background reboot aborted: {Reason}")]
+    public partial void Aborted(string reason, Exception cause);
+
+    [LoggerMessage(503, LogLevel.Warning, "memory stays on a private view until the next background reboot")]
+    public partial void ReshareFailed(Exception cause);
+
+    [LoggerMessage(504, LogLevel.Warning, "merging layers did not work out; the chain stays longer until the next reboot")]
+    public partial void MergeFailed(Exception cause);
+
+    [LoggerMessage(505, LogLevel.Information, "reboot: {Phase}")]
+    public partial void Phase(RebootPhase phase);
+}

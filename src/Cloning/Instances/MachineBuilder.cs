@@ -1,0 +1,46 @@
+using Cloning.Disks;
+using CowMemory;
+using Kvm.Interop;
+using VirtioBlk;
+using Vmm.Boot;
+using Vmm.Machines;
+
+namespace Cloning.Instances;
+
+/// <summary>Builds the machines of an instance: all of them alike, so that the state of one can be loaded into another.</summary>
+public static class MachineBuilder
+{
+    /// <summary>Guest memory in bytes.</summary>
+    public static ulong MemoryBytes(InstanceConfig config) => (ulong)config.MemoryMiB << 20;
+
+    /// <summary>What the instance boots.</summary>
+    public static LinuxBootConfig BootConfig(InstanceConfig config) => new(config.Kernel, config.Initrd, config.CommandLine);
+
+    /// <summary>Stand-ins for the persistent disks, as a shadow's new OS sees them.</summary>
+    public static IReadOnlyList<IBlockBackend> Sealed(InstanceConfig config) =>
+        [.. config.PersistentDisks.Select(_ => new SealedDisk())];
+
+    /// <summary>Builds a machine; paused, empty.</summary>
+    /// <param name="host">The host's KVM.</param>
+    /// <param name="config">The instance.</param>
+    /// <param name="file">Memory; owned by the machine from now on.</param>
+    /// <param name="view">How to map it.</param>
+    /// <param name="system">The system disks, first in the guest's order.</param>
+    /// <param name="persistent">What stands for the persistent disks, next in the guest's order.</param>
+    /// <param name="console">Takes the guest's output.</param>
+    /// <exception cref="LibcException">The host refused something.</exception>
+    public static Machine Build(
+        KvmHost host,
+        InstanceConfig config,
+        MemoryFile file,
+        MemoryView view,
+        IReadOnlyList<SystemDisk> system,
+        IReadOnlyList<IBlockBackend> persistent,
+        ConsoleHub console)
+    {
+        List<DiskSlot> slots = [];
+        for (int i = 0; i < system.Count; i++) slots.Add(new DiskSlot(system[i].Device, $"system{i}"));
+        for (int i = 0; i < persistent.Count; i++) slots.Add(new DiskSlot(persistent[i], $"persistent{i}"));
+        return new Machine(host, new MachineSpec(config.Cpus, slots, console), file, view);
+    }
+}

@@ -1,0 +1,37 @@
+using Vmm.Machines;
+
+namespace Cloning;
+
+/// <summary>
+/// Moves a running OS from one machine into another that is built already. This is the fork, seen from the instance, and
+/// also how memory gets back into one shared file: the two differ in what the other machine maps.
+/// </summary>
+internal static class MachineMove
+{
+    /// <summary>Stops one machine and runs the other in its place.</summary>
+    /// <param name="from">Runs; afterwards it is paused for good.</param>
+    /// <param name="into">Paused and empty; sees the same memory content once <paramref name="whilePaused"/> has run.</param>
+    /// <param name="state">Filled on the way.</param>
+    /// <param name="whilePaused">What else belongs into the pause; must be as short as the pause is meant to be.</param>
+    /// <returns>The pause.</returns>
+    /// <exception cref="Exception">It did not work out; <paramref name="from"/> runs on as before.</exception>
+    public static Pause Run(Machine from, Machine into, MachineState state, Action whilePaused)
+    {
+        Pause pause = Pause.Begin();
+        from.Pause();
+        try
+        {
+            from.Save(state);
+            whilePaused();
+            into.Load(state);
+        }
+        catch
+        {
+            from.Run();
+            throw;
+        }
+
+        into.Run();
+        return pause.EndsWith(into);
+    }
+}

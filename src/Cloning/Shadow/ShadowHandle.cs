@@ -1,0 +1,149 @@
+using System.Diagnostics;
+using Cloning.Instances;
+using Kvm.Interop;
+
+namespace Cloning.Shadow;
+
+/// <summary>The instance's hold on its shadow: a child process of the same binary, and the link to it.</summary>
+public sealed class ShadowHandle : IDisposable
+{
+    private static readonly TimeSpan s_startLimit = TimeSpan.FromSeconds(20);
+
+    private readonly Process _process;
+    private readonly ShadowLink _link;
+    private readonly ShadowCgroup _cgroup;
+
+    private ShadowHandle(Process process, ShadowLink link, ShadowCgroup cgroup)
+    {
+        _process = process;
+        _link = link;
+        _cgroup = cgroup;
+    }
+
+    /// <summary>Its process id.</summary>
+    public int Pid => _process.Id;
+
+    /// <summary>Starts a shadow and waits until it says that it is able to work.</summary>
+    /// <param name="instance">The instance's name.</param>
+    /// <exception cref="ShadowException">It did not start, or cannot make machines.</exception>
+    public static ShadowHandle Start(string instance)
+    {
+        (SafeFd ours, SafeFd theirs) = UnixSocket.CreatePair();
+        ShadowLink link = new(ours);
+        Process process;
+        using (theirs)
+        {
+            UnixSocket.KeepOnExec(theirs, keep: true);
+            string self = Environment.ProcessPath ?? "/proc/self/exe";
+            ProcessStartInfo start = new(self) { UseShellExecute = false };
+            // A framework-dependent build runs under the dotnet host and has to name its assembly.
+            if (Path.GetFileNameWithoutExtension(self) == "dotnet") start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
+            start.ArgumentList.Add("shadow");
+            start.ArgumentList.Add("--fd");
+            start.ArgumentList.Add(theirs.Fd.ToString(provider: null));
+            process = Process.Start(start)!;
+        }
+
+        ShadowHandle handle = new(process, link, ShadowCgroup.Create(instance, process.Id));
+        try
+        {
+            Task<ShadowMessage?> first = Task.Run(() => link.Receive([]));
+            if (!first.Wait(s_startLimit)) throw new ShadowException("The shadow process did not start in time");
+            return first.Result switch
+            {
+                ShadowMessage.Hello => handle,
+                ShadowMessage.Failed failed => throw new ShadowException(failed.Reason),
+                _ => throw new ShadowException("The shadow process ended before it began"),
+            };
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Sends a message.</summary>
+    /// <exception cref="ShadowException">The shadow is gone.</exception>
+    public void Send(ShadowMessage message, params ReadOnlySpan<SafeFd> descriptors)
+    {
+        try
+        {
+            _link.Send(message, descriptors);
+        }
+        catch (IOException e)
+        {
+            throw new ShadowException("The shadow process is gone", e);
+        }
+    }
+
+    /// <summary>Waits for its state at ready, reporting the phases on the way.</summary>
+    /// <exception cref="ShadowException">It failed or died; the message says why.</exception>
+    /// <exception cref="OperationCanceledException">Given up.</exception>
+    public ShadowMessage.Ready WaitReady(Action<RebootPhase> phase, CancellationToken cancellation)
+    {
+        // Ending the process is what wakes a blocked receive: the socket closes with it.
+        using CancellationTokenRegistration kill = cancellation.Register(Kill);
+        while (true)
+        {
+            ShadowMessage? message;
+            try
+            {
+                message = _link.Receive([]);
+            }
+            catch (IOException) when (cancellation.IsCancellationRequested)
+            {
+                message = null;
+            }
+            catch (IOException e)
+            {
+                throw new ShadowException("The shadow process broke off", e);
+            }
+
+            cancellation.ThrowIfCancellationRequested();
+            switch (message)
+            {
+                case ShadowMessage.Phase step:
+                    phase(step.Step);
+                    break;
+                case ShadowMessage.Ready ready:
+                    return ready;
+                case ShadowMessage.Failed failed:
+                    throw new ShadowException(failed.Reason);
+                default:
+                    _process.WaitForExit();
+                    throw new ShadowException($"The shadow process died (exit status {_process.ExitCode})");
+            }
+        }
+    }
+
+    /// <summary>Waits until the process is gone: from then on nobody but this process can touch the new memory or the overlay.</summary>
+    /// <exception cref="ShadowException">It does not end.</exception>
+    public void WaitGone()
+    {
+        if (_process.WaitForExit(TimeSpan.FromSeconds(10))) return;
+        throw new ShadowException("The shadow process did not end after handing over");
+    }
+
+    /// <summary>Ends the process, whatever it is doing, and waits for that; removes its cgroup.</summary>
+    public void Dispose()
+    {
+        Kill();
+        _process.WaitForExit();
+        _process.Dispose();
+        _link.Dispose();
+        _cgroup.Dispose();
+    }
+
+    private void Kill()
+    {
+        try
+        {
+            if (!_process.HasExited) _process.Kill();
+        }
+        catch (InvalidOperationException)
+        {
+            // It ended between the question and the signal.
+        }
+    }
+}

@@ -1,0 +1,49 @@
+using Cloning.Disks;
+using Cloning.Fork;
+using Cloning.Instances;
+using Cloning.Shadow;
+
+namespace Cloning.Switch;
+
+/// <summary>What is done with the rebooted state before anything is paused: by the time of the pause it only has to run.</summary>
+internal sealed class SwitchPreparation : IDisposable
+{
+    private bool _used;
+
+    private SwitchPreparation(SystemDisk[] disks) => Disks = disks;
+
+    /// <summary>The rebooted OS's system disks, opened by this process.</summary>
+    public SystemDisk[] Disks { get; }
+
+    /// <summary>Loads the shadow's state into the instance's next machine.</summary>
+    public static SwitchPreparation Make(Instance instance, ForkPreparation prepared, ShadowMessage.Ready ready)
+    {
+        // Its end is the proof that nobody else writes the new memory or the overlay any more.
+        prepared.Shadow.WaitGone();
+        SystemDisk[] below = [.. prepared.ForkedDisks.Select(disk => disk.BelowTop())];
+        SwitchPreparation made = new(Overlays.Open(instance.Directory, below, prepared.NextManifest));
+        try
+        {
+            for (int i = 0; i < made.Disks.Length; i++)
+                prepared.Next.Disks[i].SetBackend(new CommitGate(made.Disks[i].Device, instance.Committed), notify: false);
+            prepared.Next.Load(ready.State);
+            instance.ManifestFile.Stage(prepared.NextManifest);
+            return made;
+        }
+        catch
+        {
+            made.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The disks belong to the instance from now on.</summary>
+    public void MarkUsed() => _used = true;
+
+    /// <summary>Closes the disks unless they are in use.</summary>
+    public void Dispose()
+    {
+        if (_used) return;
+        foreach (SystemDisk disk in Disks) disk.CloseTop();
+    }
+}

@@ -1,0 +1,8 @@
+namespace Vmm.Devices;
+
+/// <summary>All of a <see cref="ResetRegister"/>, at rest.</summary>
+public sealed record ResetRegisterState
+{
+    /// <summary>The register, as last written.</summary>
+    public byte Value { get; init; }
+}
