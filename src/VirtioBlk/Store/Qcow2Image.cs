@@ -25,11 +25,13 @@ public sealed class Qcow2Image : IDiskLayer
 
     // Held by every call that may use the backing, so that SetBacking knows when the old one is no longer in use.
     private readonly ReaderWriterLockSlim _backingUse = new();
+    private readonly bool _ownsBacking;
     private volatile LayerState _state;
     private bool _disposed;
 
-    private Qcow2Image(IHostFile file, Header header, LayerState state, IBlockBackend? backing)
+    private Qcow2Image(IHostFile file, Header header, LayerState state, IBlockBackend? backing, bool ownsBacking)
     {
+        _ownsBacking = ownsBacking;
         _file = file;
         _header = header;
         _state = state;
@@ -52,7 +54,7 @@ public sealed class Qcow2Image : IDiskLayer
     /// <summary>Size of a cluster, the unit of allocation, in bytes.</summary>
     public int ClusterBytes => _header.Geometry.ClusterBytes;
 
-    /// <summary>What is under this layer, or null. It belongs to this layer: <see cref="Dispose"/> disposes it.</summary>
+    /// <summary>What is under this layer, or null.</summary>
     public IBlockBackend? Backing => _io.Backing;
 
     /// <summary>The backing file's name as it stands in the image, or null; relative to the image's directory.</summary>
@@ -114,21 +116,23 @@ public sealed class Qcow2Image : IDiskLayer
     /// <param name="path">The image.</param>
     /// <param name="readOnly">Whether writes are refused.</param>
     /// <param name="backing">
-    /// What is under it, which then belongs to the image; null for zeros. The name in the image is not looked at.
+    /// What is under it; null for zeros. The name in the image is not looked at.
     /// </param>
+    /// <param name="ownsBacking">Whether the backing belongs to the image. False where several images share one.</param>
     /// <param name="mode">What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.</param>
     /// <exception cref="DiskInUseException">Somebody else has it open in a way that excludes this.</exception>
     /// <exception cref="DiskException">It cannot be opened, is no qcow2 image, is damaged, or uses something that is not supported.</exception>
-    public static Qcow2Image Open(string path, bool readOnly, IBlockBackend? backing = null, DiskLock? mode = null) =>
-        Open(HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)), readOnly, backing);
+    public static Qcow2Image Open(
+        string path, bool readOnly, IBlockBackend? backing = null, bool ownsBacking = true, DiskLock? mode = null) =>
+        Open(HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)), readOnly, backing, ownsBacking);
 
     /// <summary>Opens an image in a file that is open already and belongs to the image from here on.</summary>
-    internal static Qcow2Image Open(IHostFile file, bool readOnly, IBlockBackend? backing)
+    internal static Qcow2Image Open(IHostFile file, bool readOnly, IBlockBackend? backing, bool ownsBacking = true)
     {
         try
         {
             Header header = Header.Read(file);
-            Qcow2Image image = new(file, header, readOnly ? LayerState.ReadOnly : LayerState.Writable, backing);
+            Qcow2Image image = new(file, header, readOnly ? LayerState.ReadOnly : LayerState.Writable, backing, ownsBacking);
             if (!readOnly) image.CheckWritable();
             return image;
         }
@@ -282,7 +286,7 @@ public sealed class Qcow2Image : IDiskLayer
         return old;
     }
 
-    /// <summary>Flushes, if it may hold anything that the file lacks, and closes this image and what is under it.</summary>
+    /// <summary>Flushes, if it may hold anything that the file lacks, and closes this image and, where it owns it, what is under it.</summary>
     public void Dispose()
     {
         if (_disposed) return;
@@ -296,7 +300,7 @@ public sealed class Qcow2Image : IDiskLayer
             _file.Dispose();
             _io.Dispose();
             _backingUse.Dispose();
-            _io.Backing?.Dispose();
+            if (_ownsBacking) _io.Backing?.Dispose();
         }
     }
 
