@@ -1,8 +1,6 @@
 using Cloning.Disks;
 using CowMemory;
-using Kvm.Interop;
 using Microsoft.Extensions.Logging;
-using VirtioBlk;
 using VirtioBlk.Store;
 using Vmm.Machines;
 

@@ -80,7 +80,7 @@ public static class ShadowProcess
     {
         List<IBlockBackend> persistent = [];
         foreach (string path in begin.Config.PersistentDisks)
-            persistent.Add(new DiscardingDisk(RawDisk.OpenUnlocked(path)));
+            persistent.Add(new DiscardingDisk(RawDisk.Open(path, readOnly: true, DiskLock.None)));
         using (Machine machine = MachineBuilder.Build(
             host, begin.Config, frozen, MemoryView.Private, disks, persistent, console))
         {

@@ -18,8 +18,16 @@ public static unsafe partial class Libc
     public const int F_ADD_SEALS = 1033;
     /// <summary>fcntl command: read a memfd's seals.</summary>
     public const int F_GET_SEALS = 1034;
+    /// <summary>fcntl command: would this open-file-description lock conflict?</summary>
+    public const int F_OFD_GETLK = 36;
     /// <summary>fcntl command: non-blocking open-file-description lock.</summary>
     public const int F_OFD_SETLK = 37;
+    /// <summary>Lock type: shared.</summary>
+    public const short F_RDLCK = 0;
+    /// <summary>Lock type: exclusive.</summary>
+    public const short F_WRLCK = 1;
+    /// <summary>Lock type: none.</summary>
+    public const short F_UNLCK = 2;
     /// <summary>Seal: no further seals.</summary>
     public const int F_SEAL_SEAL = 1;
     /// <summary>Seal: the file cannot shrink.</summary>
@@ -56,10 +64,18 @@ public static unsafe partial class Libc
     public const int O_CREAT = 0x40;
     /// <summary>open flag.</summary>
     public const int O_EXCL = 0x80;
+    /// <summary>open flag: do not wait for a FIFO's other end.</summary>
+    public const int O_NONBLOCK = 0x800;
     /// <summary>open flag.</summary>
     public const int O_DIRECTORY = 0x10000;
     /// <summary>open flag.</summary>
     public const int O_CLOEXEC = 0x80000;
+    /// <summary>ioctl: a block device's size in bytes (linux/fs.h).</summary>
+    public const uint BLKGETSIZE64 = 0x80081272;
+    /// <summary>statx flag: an empty path means the descriptor itself.</summary>
+    public const int AT_EMPTY_PATH = 0x1000;
+    /// <summary>statx mask: type, mode, size and everything else stat(2) has.</summary>
+    public const uint STATX_BASIC_STATS = 0x7FF;
     /// <summary>fallocate: do not change the file's size.</summary>
     public const int FALLOC_FL_KEEP_SIZE = 1;
     /// <summary>fallocate: free the range; it reads as zeros.</summary>
@@ -82,6 +98,8 @@ public static unsafe partial class Libc
     public const int EINVAL = 22;
     /// <summary>errno: no space left on device.</summary>
     public const int ENOSPC = 28;
+    /// <summary>errno: read-only file system.</summary>
+    public const int EROFS = 30;
     /// <summary>errno: operation not supported.</summary>
     public const int EOPNOTSUPP = 95;
 
@@ -150,6 +168,10 @@ public static unsafe partial class Libc
     /// <summary>socketpair(2).</summary>
     [LibraryImport(Lib, SetLastError = true)]
     internal static partial int socketpair(int domain, int type, int protocol, int* ends);
+
+    /// <summary>statx(2).</summary>
+    [LibraryImport(Lib, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int statx(int directory, string path, int flags, uint mask, StatX* result);
 
     /// <summary>tgkill(2): a signal to one thread.</summary>
     [LibraryImport(Lib, SetLastError = true)]

@@ -21,6 +21,8 @@ public sealed record HostFacts(
     string? SharedHugePages,
     string? Cgroups)
 {
+    private static readonly string[] s_v1Controllers = ["cpu", "blkio"];
+
     /// <summary>Reads them. What cannot be read is left empty, never an error.</summary>
     /// <param name="root">Where proc and sys lie: the empty string, or a directory that stands in for the root.</param>
     public static HostFacts Read(string root = "")
@@ -77,7 +79,7 @@ public sealed record HostFacts(
     {
         if (FirstLine($"{path}/cgroup.controllers") is string controllers)
             return Describe("v2", controllers.Split(' ').Where(c => c is "cpu" or "io"));
-        string[] mounted = [.. new[] { "cpu", "blkio" }.Where(c => Directory.Exists($"{path}/{c}"))];
+        string[] mounted = [.. s_v1Controllers.Where(c => Directory.Exists($"{path}/{c}"))];
         return mounted.Length > 0 ? Describe("v1", mounted) : null;
     }
 

@@ -1,0 +1,130 @@
+using Kvm.Interop;
+
+namespace VirtioBlk.Store;
+
+/// <summary>A raw file or block device: its bytes are the disk's.</summary>
+/// <remarks>I/O goes straight between the vectors' memory and the host's page cache; nothing is buffered here.</remarks>
+public sealed class RawDisk : IDiskLayer
+{
+    private readonly IHostFile _file;
+    private readonly Lock _locking = new();
+    private volatile LayerState _state;
+
+    private RawDisk(IHostFile file, long lengthBytes, LayerState state)
+    {
+        _file = file;
+        LengthBytes = lengthBytes;
+        _state = state;
+    }
+
+    /// <inheritdoc/>
+    public string Path => _file.Path;
+
+    /// <inheritdoc/>
+    public DiskFormat Format => DiskFormat.Raw;
+
+    /// <inheritdoc/>
+    public long LengthBytes { get; }
+
+    /// <inheritdoc/>
+    public bool IsReadOnly => !_state.TakesWrites();
+
+    /// <summary>Opens a raw disk. Its size is read once, here.</summary>
+    /// <param name="path">A regular file or a block device.</param>
+    /// <param name="readOnly">Whether writes are refused.</param>
+    /// <param name="mode">What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.</param>
+    /// <exception cref="DiskInUseException">Somebody else has it open in a way that excludes this.</exception>
+    /// <exception cref="DiskException">It cannot be opened, or its size is not a positive multiple of 512 bytes.</exception>
+    public static RawDisk Open(string path, bool readOnly, DiskLock? mode = null)
+    {
+        HostFile file = HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive));
+        try
+        {
+            long length = file.LengthBytes;
+            if (length == 0) throw new DiskException(path, "is empty: a disk has at least one sector");
+            if (length % 512 != 0) throw new DiskException(path, $"its size, {length} bytes, is not a multiple of 512");
+            return new RawDisk(file, length, readOnly ? LayerState.ReadOnly : LayerState.Writable);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Read(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        long length = IoVecCursor.TotalBytes(vectors);
+        if (_file.Read(vectors, offset) < length) throw new DiskException(Path, "has become shorter than it was when it was opened");
+    }
+
+    /// <inheritdoc/>
+    public void Write(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        _state.ThrowUnlessWritable(Path);
+        _file.Write(vectors, offset);
+    }
+
+    /// <inheritdoc/>
+    public void Flush()
+    {
+        _file.Sync();
+        lock (_locking)
+        {
+            if (_state == LayerState.Frozen) _file.Lock(DiskLock.Shared);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Discard(long offset, long length)
+    {
+        _state.ThrowUnlessWritable(Path);
+        // Where the host cannot free space the old content stays, which a discard allows.
+        _file.TryPunch(offset, length);
+    }
+
+    /// <inheritdoc/>
+    public void WriteZeroes(long offset, long length, bool mayUnmap)
+    {
+        _state.ThrowUnlessWritable(Path);
+        if (mayUnmap && _file.TryPunch(offset, length)) return;
+        if (_file.TryZero(offset, length)) return;
+        _file.WriteZeros(offset, length);
+    }
+
+    /// <inheritdoc/>
+    public void Freeze() => _state = _state.Freeze();
+
+    /// <inheritdoc/>
+    public void Thaw()
+    {
+        if (_state.TakesWrites()) return;
+        Flush();
+        lock (_locking)
+        {
+            _file.MakeWritable();
+            _file.Lock(DiskLock.Exclusive);
+            _state = LayerState.Thawed;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void FlushForUpper()
+    {
+        if (_state != LayerState.Thawed) Flush();
+    }
+
+    /// <summary>Flushes what has been written and closes the file.</summary>
+    public void Dispose()
+    {
+        try
+        {
+            if (_state != LayerState.ReadOnly) _file.Sync();
+        }
+        finally
+        {
+            _file.Dispose();
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using System.Runtime.InteropServices;
+using Kvm.Interop;
+
+namespace VirtioBlk.Store;
+
+/// <summary>Zeros to write from: one page of memory, named as often as needed.</summary>
+internal static unsafe class Zeros
+{
+    /// <summary>Zero bytes one vector can name.</summary>
+    public const int PageBytes = 64 << 10;
+
+    private const int MaxVectors = 32;
+
+    // SAFETY: allocated once, zeroed, never written, never freed.
+    private static readonly nint s_page = (nint)NativeMemory.AllocZeroed(PageBytes);
+
+    /// <summary>Writes zeros into a file.</summary>
+    public static void WriteZeros(this IHostFile file, long offset, long length)
+    {
+        Span<IoVec> vectors = stackalloc IoVec[MaxVectors];
+        while (length > 0)
+        {
+            ReadOnlySpan<IoVec> piece = Vectors(length, vectors);
+            file.Write(piece, offset);
+            long written = IoVecCursor.TotalBytes(piece);
+            offset += written;
+            length -= written;
+        }
+    }
+
+    /// <summary>Vectors over at most <paramref name="length"/> zero bytes: all of them, or as many as fit into <paramref name="space"/>.</summary>
+    public static ReadOnlySpan<IoVec> Vectors(long length, Span<IoVec> space)
+    {
+        int count = 0;
+        for (; length > 0 && count < space.Length; count++)
+        {
+            nuint part = (nuint)Math.Min(length, PageBytes);
+            space[count] = new IoVec(s_page, part);
+            length -= (long)part;
+        }
+
+        return space[..count];
+    }
+}
