@@ -47,8 +47,14 @@ public static unsafe class UnixSocket
                 };
                 // MSG_NOSIGNAL: a vanished reader is an error here, not a SIGPIPE.
                 long done = Syscall.sendmsg(socket.Fd, header, MessageFlags.MSG_NOSIGNAL);
-                if (done < 0 && Stdlib.GetLastError() == Errno.EINTR) continue;
-                if (done < 0) throw new LibcException("sendmsg", NativeConvert.FromErrno(Stdlib.GetLastError()));
+                if (done < 0)
+                {
+                    // Read here and once: Mono's own GetLastError calls into its helper library and leaves 0 for the next reader.
+                    int errno = Marshal.GetLastPInvokeError();
+                    if (errno == Libc.EINTR) continue;
+                    throw new LibcException("sendmsg", errno);
+                }
+
                 sent += (int)done;
             }
         }
@@ -73,8 +79,14 @@ public static unsafe class UnixSocket
                 };
                 header.msg_controllen = header.msg_control.Length;
                 long done = Syscall.recvmsg(socket.Fd, header, (MessageFlags)MSG_CMSG_CLOEXEC);
-                if (done < 0 && Stdlib.GetLastError() == Errno.EINTR) continue;
-                if (done < 0) throw new LibcException("recvmsg", NativeConvert.FromErrno(Stdlib.GetLastError()));
+                if (done < 0)
+                {
+                    // Read here and once: Mono's own GetLastError calls into its helper library and leaves 0 for the next reader.
+                    int errno = Marshal.GetLastPInvokeError();
+                    if (errno == Libc.EINTR) continue;
+                    throw new LibcException("recvmsg", errno);
+                }
+
                 Collect(header, descriptors);
                 if (done == 0) break;
                 got += (int)done;
