@@ -33,6 +33,7 @@ public static unsafe class UnixSocket
     public static void Send(SafeFd socket, ReadOnlySpan<byte> data, ReadOnlySpan<SafeFd> descriptors)
     {
         byte[] control = descriptors.Length == 0 ? [] : Control(descriptors);
+        // SAFETY: the kernel reads and writes inside the span only, which is fixed for as long as the calls take.
         fixed (byte* start = data)
         {
             for (int sent = 0; sent < data.Length;)
@@ -66,6 +67,7 @@ public static unsafe class UnixSocket
     public static int Receive(SafeFd socket, Span<byte> data, List<SafeFd> descriptors)
     {
         int got = 0;
+        // SAFETY: as in Send.
         fixed (byte* start = data)
         {
             while (got < data.Length)
