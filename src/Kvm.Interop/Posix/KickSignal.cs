@@ -11,7 +11,7 @@ namespace Kvm.Interop;
 /// </remarks>
 public static unsafe class KickSignal
 {
-    private const int SigactionSize = 152; // sizeof(struct sigaction) on x86-64 glibc: handler, 128-byte mask, flags, restorer
+    internal const int SigactionSize = 152; // sizeof(struct sigaction) on x86-64 glibc: handler, 128-byte mask, flags, restorer
 
     /// <summary>The signal's number.</summary>
     public static int Number { get; } = Install();
