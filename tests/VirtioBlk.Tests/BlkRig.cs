@@ -1,30 +1,37 @@
+using CowMemory;
 using TestKit.Disks;
 using TestKit.Virtio;
 using Virtio;
 
 namespace VirtioBlk.Tests;
 
-/// <summary>A block device with everything around it that a guest would see.</summary>
+/// <summary>A block device with everything around it that a guest would see, over a disk of random content.</summary>
 internal sealed class BlkRig : IDisposable
 {
     public const int DiskBytes = 1 << 20;
+    public const ulong DiskSectors = DiskBytes / 512;
 
-    public BlkRig(IBlockBackend? backend = null, string serial = "system0", bool start = true, ulong unwanted = 0)
+    public BlkRig(
+        bool readOnly = false, string serial = "system0", bool start = true, ulong unwanted = 0, ulong memoryBytes = 4 << 20)
     {
-        Disk = backend as MemoryDisk ?? new MemoryDisk(DiskBytes);
+        Memory = new TestMemory(memoryBytes);
+        Disk = new MemoryDisk(DiskBytes, readOnly);
         new Random(7).NextBytes(Disk.Bytes);
-        Device = new VirtioBlkDevice(backend ?? Disk, serial, "blk0");
+        Backend = new FaultInjectingDisk(Disk);
+        Device = new VirtioBlkDevice(Backend, serial, "blk0");
         Transport = new VirtioMmioTransport(Device, Memory.Memory, Line);
         Driver = new MockDriver(Transport, Memory, Line);
         Blk = new BlkDriver(Driver);
         if (start) Driver.Start(unwanted: unwanted);
     }
 
-    public TestMemory Memory { get; } = new();
+    public TestMemory Memory { get; }
 
     public TestLine Line { get; } = new();
 
     public MemoryDisk Disk { get; }
+
+    public FaultInjectingDisk Backend { get; }
 
     public VirtioBlkDevice Device { get; }
 
@@ -33,6 +40,26 @@ internal sealed class BlkRig : IDisposable
     public MockDriver Driver { get; }
 
     public BlkDriver Blk { get; }
+
+    public DriverBuffer Header(uint type, ulong sector = 0) =>
+        DriverBuffer.Readable(Memory.Place(Blk.Header(type, sector)), 16);
+
+    public DriverBuffer Readable(int length) => DriverBuffer.Readable(Memory.Allocate(length), (uint)length);
+
+    public DriverBuffer Writable(int length) => DriverBuffer.Writable(Memory.Allocate(length), (uint)length);
+
+    public byte[] Bytes(Gpa address, int length) => Memory.Memory.Read(address, length).ToArray();
+
+    /// <summary>Waits, by interrupts, until the device has said that it cannot go on.</summary>
+    public void WaitNeedsReset()
+    {
+        while (true)
+        {
+            long edges = Line.Edges;
+            if (Driver.Status.HasFlag(VirtioStatus.NeedsReset)) return;
+            Line.Wait(edges);
+        }
+    }
 
     public void Dispose()
     {

@@ -142,6 +142,9 @@ internal sealed unsafe class HostFile : IHostFile
     /// <inheritdoc/>
     public void Dispose()
     {
+        // A process that some thread is just starting has a copy of every descriptor until its exec: closing ours alone would not
+        // end the lock at once.
+        if (!_reader.IsClosed) Lock(DiskLock.None);
         _writer?.Dispose();
         _reader.Dispose();
     }

@@ -29,13 +29,14 @@ public sealed class Qcow2Image : IDiskLayer
     private volatile LayerState _state;
     private bool _disposed;
 
-    private Qcow2Image(IHostFile file, Header header, LayerState state, IBlockBackend? backing, bool ownsBacking)
+    private Qcow2Image(
+        IHostFile file, Header header, LayerState state, IBlockBackend? backing, bool ownsBacking, long maxCacheBytes)
     {
         _ownsBacking = ownsBacking;
         _file = file;
         _header = header;
         _state = state;
-        _meta = new Metadata(file, header);
+        _meta = new Metadata(file, header, maxCacheBytes);
         _io = new LayerIo(file, _meta) { Backing = backing };
     }
 
@@ -127,12 +128,18 @@ public sealed class Qcow2Image : IDiskLayer
         Open(HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)), readOnly, backing, ownsBacking);
 
     /// <summary>Opens an image in a file that is open already and belongs to the image from here on.</summary>
-    internal static Qcow2Image Open(IHostFile file, bool readOnly, IBlockBackend? backing, bool ownsBacking = true)
+    internal static Qcow2Image Open(
+        IHostFile file,
+        bool readOnly,
+        IBlockBackend? backing,
+        bool ownsBacking = true,
+        long maxCacheBytes = Metadata.DefaultCacheBytes)
     {
         try
         {
             Header header = Header.Read(file);
-            Qcow2Image image = new(file, header, readOnly ? LayerState.ReadOnly : LayerState.Writable, backing, ownsBacking);
+            LayerState state = readOnly ? LayerState.ReadOnly : LayerState.Writable;
+            Qcow2Image image = new(file, header, state, backing, ownsBacking, maxCacheBytes);
             if (!readOnly) image.CheckWritable();
             return image;
         }

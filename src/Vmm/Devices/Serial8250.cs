@@ -3,11 +3,13 @@ using Vmm.Buses;
 
 namespace Vmm.Devices;
 
-/// <summary>A serial port: a PC16550D UART that sends and receives without delay, on the eight ports of a PC's COM port.</summary>
+/// <summary>
+/// A serial port: a PC16550D UART that sends and receives without delay, on the eight ports of a PC's COM port.
+/// </summary>
 /// <remarks>
-/// Register and bit names are the data sheet's (National Semiconductor PC16550D, table II). As on a PC, OUT2 gates the interrupt.
-/// Received bytes that find the FIFO full wait behind it, so nothing overruns; the receive time-out elapses at once.
-/// Thread-safe: vCPU threads use the ports, any thread sends to it.
+/// Register and bit names are the data sheet's (National Semiconductor PC16550D, table II). As on a PC, OUT2 gates the
+/// interrupt. Received bytes that find the FIFO full wait behind it, so nothing overruns; the receive time-out elapses
+/// at once. Thread-safe: vCPU threads use the ports, any thread sends to it.
 /// </remarks>
 /// <param name="interrupt">The port's line.</param>
 /// <param name="output">Where the guest's output goes.</param>
@@ -33,7 +35,7 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
     private readonly Queue<ushort> _fifo = new(FifoSize);
     private readonly Queue<ushort> _backlog = new();
     private byte _ier, _fcr, _lcr, _mcr, _modemDelta, _scratch, _lineErrors;
-    private ushort _divisor = 12; // 9600 baud
+    private ushort _divisor = Serial8250State.ResetDivisor;
     private bool _transmitPending;
     private bool _lineHigh;
 
@@ -80,8 +82,8 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
     }
 
     /// <summary>
-    /// Sends a break, in order with the bytes around it. To a Linux console port that allows it, a break and a letter are a SysRq.
-    /// Any thread; never blocks.
+    /// Sends a break, in order with the bytes around it. To a Linux console port that allows it, a break and a letter
+    /// are a SysRq. Any thread; never blocks.
     /// </summary>
     /// <returns>False, and nothing sent, once <see cref="BacklogLimit"/> bytes wait unread.</returns>
     public bool SendBreak()
@@ -121,8 +123,8 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
     }
 
     /// <summary>
-    /// Takes a saved state over. When the port's line is high then, an edge is sent again, in case the one before was still on its
-    /// way when the machine was saved: so load the interrupt controllers first.
+    /// Takes a saved state over. When the port's line is high then, an edge is sent again, in case the one before was
+    /// still on its way when the machine was saved: so load the interrupt controllers first.
     /// </summary>
     /// <param name="state">From <see cref="Save"/>.</param>
     public void Load(Serial8250State state)
@@ -215,8 +217,8 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
         return (byte)taken;
     }
 
-    // Every batch is an edge of its own. A guest that leaves its handler with bytes unread (Linux gives up after some hundred
-    // rounds of a long paste) is called again by the edge of the batch it was reading.
+    // Every batch is an edge of its own. A guest that leaves its handler with bytes unread (Linux gives up after some
+    // hundred rounds of a long paste) is called again by the edge of the batch it was reading.
     private void Fill()
     {
         if (Looping || _backlog.Count == 0) return;

@@ -181,24 +181,12 @@ internal sealed class ProbeMachine : IDisposable
     // All that KVM supports. Returns whether XSAVE is in it: CR4.OSXSAVE can be set only then.
     private bool GiveCpuid(KvmFd kvm)
     {
-        for (int capacity = 128; ; capacity *= 2)
-        {
-            using FamBuffer<KvmCpuid2, KvmCpuidEntry2> cpuid = new(capacity);
-            cpuid.Header.Count = (uint)capacity;
-            try
-            {
-                kvm.Exchange(KvmIoctls.KVM_GET_SUPPORTED_CPUID, cpuid);
-            }
-            catch (KvmException e) when (e.Errno == Libc.E2BIG)
-            {
-                continue;
-            }
-
-            _vcpu.Set(KvmIoctls.KVM_SET_CPUID2, cpuid);
-            foreach (ref readonly KvmCpuidEntry2 entry in cpuid.Entries)
-                if (entry.Function == 1) return (entry.Ecx & (1 << 26)) != 0;
-            return false;
-        }
+        KvmCpuidEntry2[] supported = KvmQueries.SupportedCpuid(kvm);
+        using FamBuffer<KvmCpuid2, KvmCpuidEntry2> cpuid = new(supported.Length);
+        supported.CopyTo(cpuid.Entries);
+        cpuid.Header.Count = (uint)supported.Length;
+        _vcpu.Set(KvmIoctls.KVM_SET_CPUID2, cpuid);
+        return supported.Any(leaf => leaf.Function == 1 && (leaf.Ecx & (1 << 26)) != 0);
     }
 
     private static void SetMode(ref KvmSregs sregs, bool xsave)

@@ -61,7 +61,7 @@ public sealed class BlkDriver(MockDriver driver)
     public byte Write(ulong sector, ReadOnlySpan<byte> data) =>
         Send(Out, sector, driver.Memory.Place(data), (uint)data.Length).Status;
 
-    public byte Ranges(uint type, params ReadOnlySpan<(ulong Sector, uint Count, uint Flags)> ranges)
+    public byte Ranges(uint type, ReadOnlySpan<DriverRange> ranges)
     {
         byte[] data = new byte[16 * ranges.Length];
         for (int i = 0; i < ranges.Length; i++)

@@ -31,5 +31,11 @@ public sealed class TestMemory : IDisposable
         return address;
     }
 
+    /// <summary>How far allocation has come.</summary>
+    public ulong Mark() => _next;
+
+    /// <summary>Takes back everything allocated since a mark.</summary>
+    public void Release(ulong mark) => _next = mark;
+
     public void Dispose() => Memory.Dispose();
 }
