@@ -54,6 +54,12 @@ internal sealed class CrashWorkload(int diskBytes, int clusterBytes, int seed, i
         }
     }
 
+    /// <summary>Begins on a disk that another stream has left behind.</summary>
+    public void StartFrom(byte[] content)
+    {
+        for (int i = 0; i < _allowed.Length; i++) _allowed[i] = [BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(i * 512))];
+    }
+
     /// <summary>Everything so far is durable.</summary>
     public void Settle()
     {

@@ -7,7 +7,7 @@ namespace VirtioBlk.Store.Tests;
 public sealed class PowerCutTests : IDisposable
 {
     private const int DiskBytes = 640 << 10;
-    private const int Operations = 200;
+    private const int Operations = 120;
 
     private readonly TempFolder _folder = new();
 

@@ -34,10 +34,20 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
     /// <summary>Writes asked for so far.</summary>
     public int Writes { get; private set; }
 
+    /// <summary>Reads asked for so far.</summary>
+    public int Reads { get; private set; }
+
+    /// <summary>The content now.</summary>
+    public byte[] Snapshot()
+    {
+        lock (_lock) return _bytes[.._length];
+    }
+
     public long Read(ReadOnlySpan<IoVec> vectors, long offset)
     {
         lock (_lock)
         {
+            Reads++;
             long done = 0;
             foreach (IoVec vector in vectors)
             {

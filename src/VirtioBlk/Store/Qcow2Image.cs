@@ -283,6 +283,18 @@ public sealed class Qcow2Image : IDiskLayer
         return old;
     }
 
+    /// <summary>
+    /// Takes what is under this layer away from it, in memory only, so that <see cref="Dispose"/> leaves it open: for
+    /// closing an overlay that is not wanted while the layer below goes on being used. After this only dispose the image.
+    /// </summary>
+    /// <returns>What was under it: it belongs to the caller.</returns>
+    public IBlockBackend? DetachBacking()
+    {
+        IBlockBackend? old = _io.Backing;
+        _io.Backing = null;
+        return old;
+    }
+
     /// <summary>Flushes, if it may hold anything that the file lacks, and closes this image and what is under it.</summary>
     public void Dispose()
     {
@@ -301,7 +313,7 @@ public sealed class Qcow2Image : IDiskLayer
         }
     }
 
-    /// <summary>Says what is under a layer that nobody uses: one that has just been opened, or has been taken out of its chain.</summary>
+    /// <summary>Says what is under a layer that has just been opened.</summary>
     internal void Attach(IBlockBackend? backing) => _io.Backing = backing;
 
     /// <summary>Where the bytes from an offset on are, in this layer.</summary>
