@@ -29,7 +29,8 @@ public sealed class KickTests(ITestOutputHelper output)
         Array.Sort(micros);
         output.WriteLine($"{what}: {Kicks} kicks in {all.TotalSeconds:F1} s, answered after {micros[Kicks / 2]:F0} us (p50), " +
             $"{micros[Kicks * 99 / 100]:F0} us (p99), {micros[^1]:F0} us (worst); {vcpu.Spurious} spurious returns");
-        Assert.True(all < TimeSpan.FromSeconds(60), $"took {all}");
+        // Tens of microseconds; milliseconds would mean that waiter and vCPU fight over a CPU.
+        Assert.True(micros[Kicks / 2] < 5000, $"half of the kicks took longer than {micros[Kicks / 2]} us");
     }
 
     [Fact]

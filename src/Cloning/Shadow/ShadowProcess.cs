@@ -19,14 +19,14 @@ public static class ShadowProcess
     /// <returns>The process's exit status.</returns>
     public static int Run(int socketFd)
     {
-        string isolation = IdlePriority.Apply();
         SafeFd socket = new(socketFd);
         UnixSocket.KeepOnExec(socket, keep: false);
         using ShadowLink link = new(socket);
         try
         {
             using KvmHost host = KvmHost.Open();
-            link.Send(new ShadowMessage.Hello(isolation));
+            // Up to here the instance waits for it; from here on it runs on what is left over.
+            link.Send(new ShadowMessage.Hello(IdlePriority.Apply()));
             List<SafeFd> descriptors = [];
             if (link.Receive(descriptors) is not ShadowMessage.Begin begin) return 1; // given up before the fork
             EndWithInstance(link);
@@ -67,6 +67,7 @@ public static class ShadowProcess
                 $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail}); its last words: {LastWords(watch.Tail)}");
         }
 
+        IdlePriority.Lift();
         machine.Pause();
         MachineState state = machine.NewState();
         machine.Save(state);

@@ -76,12 +76,16 @@ public static unsafe partial class Libc
     public const int AT_EMPTY_PATH = 0x1000;
     /// <summary>statx mask: type, mode, size and everything else stat(2) has.</summary>
     public const uint STATX_BASIC_STATS = 0x7FF;
+    /// <summary>lseek: from the end of the file.</summary>
+    public const int SEEK_END = 2;
     /// <summary>fallocate: do not change the file's size.</summary>
     public const int FALLOC_FL_KEEP_SIZE = 1;
     /// <summary>fallocate: free the range; it reads as zeros.</summary>
     public const int FALLOC_FL_PUNCH_HOLE = 2;
     /// <summary>fallocate: make the range read as zeros.</summary>
     public const int FALLOC_FL_ZERO_RANGE = 16;
+    /// <summary>sigaction flag: calls that the signal interrupts go on by themselves (KVM_RUN does not: it returns EINTR).</summary>
+    internal const int SA_RESTART = 0x10000000;
     /// <summary>errno: no such file.</summary>
     public const int ENOENT = 2;
     /// <summary>errno: interrupted.</summary>

@@ -22,6 +22,7 @@ public static class LinuxLoader
         WriteCommandLine(config.CommandLine, kernel, memory);
         WriteZeroPage(kernel, initrd, rsdp, memory);
         LongMode.Write(memory);
+        ResetVector.Write(memory);
         return new BootEntry(
             Rip: new Gpa(kernel.Entry),
             Rsi: new Gpa(BootLayout.BootParams),
