@@ -49,7 +49,7 @@ public sealed class BackgroundRebootTests : Scenario
         // A system that answered only now and then would be silent for about as long as a boot takes.
         Assert.True(silence.TotalMilliseconds < report.BootMillis / 2.0, $"{silence} of silence, {report}");
 
-        WaitForPersistentDisk(guest);
+        guest.WaitForPersistentDisk();
         Assert.Equal("before the fork", guest.Run("cat /data/before"));
         Assert.Equal("while the shadow booted", guest.Run("cat /data/meanwhile"));
         Assert.Equal("before the fork", guest.Run("cat /root/before"));
@@ -82,7 +82,7 @@ public sealed class BackgroundRebootTests : Scenario
             string now = guest.BootId();
             Assert.NotEqual(bootId, now);
             bootId = now;
-            WaitForPersistentDisk(guest);
+            guest.WaitForPersistentDisk();
             for (int file = 0; file <= i; file++)
                 Assert.Equal($"{file}\n{file}", guest.Run($"cat /root/system-{file} /data/persistent-{file}"));
             InstanceView status = Vm.Status();
@@ -95,9 +95,6 @@ public sealed class BackgroundRebootTests : Scenario
         Disks.AssertClean(Vm);
         Disks.AssertUnmounted(Vm);
     }
-
-    /// <summary>The persistent disk appears a moment after the switch; the guest's log says when it is mounted.</summary>
-    private static void WaitForPersistentDisk(Guest guest) => guest.Run("grep -q -m 1 'mounted on /data' /dev/kmsg");
 
     private static void AssertSwitched(RebootView report)
     {

@@ -119,6 +119,9 @@ internal sealed class Guest : IDisposable
     /// <summary>Writes a file and makes it durable, name and content.</summary>
     public void WriteDurably(string path, string content) => Run($"echo '{content}' >{path} && sync {path}");
 
+    /// <summary>The persistent disk appears a moment after a switch; the guest's log says when it is mounted.</summary>
+    public void WaitForPersistentDisk() => Run("grep -q -m 1 'mounted on /data' /dev/kmsg");
+
     /// <summary>From now on the guest prints something every 50 ms, and <see cref="LongestSilence"/> counts.</summary>
     public void StartHeartbeat()
     {

@@ -102,6 +102,9 @@ internal sealed class Instance : IDisposable
         return new Guest(stream, stream);
     }
 
+    /// <summary>Sits down at the console, by the command in pipes.</summary>
+    public ConsoleProcess AttachByCommand() => new(Executable, In("home"));
+
     public InstanceView Status() => Parse<InstanceView>(Do("status", Name, "--json"));
 
     /// <summary>Starts a background reboot that prints its phases.</summary>
