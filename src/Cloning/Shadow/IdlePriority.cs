@@ -8,20 +8,14 @@ namespace Cloning.Shadow;
 /// </summary>
 public static class IdlePriority
 {
-    private const int SchedIdle = 5, IoprioWhoProcess = 1, IoprioClassIdle = 3, IoprioClassShift = 13;
+    private const int SchedOther = 0, SchedIdle = 5;
+    private const int IoprioWhoProcess = 1, IoprioClassBestEffort = 2, IoprioClassIdle = 3, IoprioClassShift = 13, IoprioDefault = 4;
 
     /// <summary>Applies it to the whole process.</summary>
     /// <returns>What was applied, in words for the status line.</returns>
     public static string Apply()
     {
-        bool cpu = true, disk = true;
-        foreach (string task in Directory.EnumerateDirectories("/proc/self/task"))
-        {
-            int thread = int.Parse(Path.GetFileName(task), provider: null);
-            cpu &= Libc.SetScheduler(thread, SchedIdle, priority: 0) == 0;
-            disk &= Libc.ioprio_set(IoprioWhoProcess, thread, IoprioClassIdle << IoprioClassShift) == 0;
-        }
-
+        (bool cpu, bool disk) = Set(SchedIdle, IoprioClassIdle << IoprioClassShift);
         return (cpu, disk) switch
         {
             (true, true) => "SCHED_IDLE, idle I/O class",
@@ -29,5 +23,24 @@ public static class IdlePriority
             (false, true) => "idle I/O class",
             _ => "none",
         };
+    }
+
+    /// <summary>
+    /// Undoes it, as far as that needs no privilege: for the moments in which the instance waits for this process, which must not
+    /// wait in turn until the instance is idle.
+    /// </summary>
+    public static void Lift() => Set(SchedOther, (IoprioClassBestEffort << IoprioClassShift) | IoprioDefault);
+
+    private static (bool Cpu, bool Disk) Set(int policy, int ioprio)
+    {
+        bool cpu = true, disk = true;
+        foreach (string task in Directory.EnumerateDirectories("/proc/self/task"))
+        {
+            int thread = int.Parse(Path.GetFileName(task), provider: null);
+            cpu &= Libc.SetScheduler(thread, policy, priority: 0) == 0;
+            disk &= Libc.ioprio_set(IoprioWhoProcess, thread, ioprio) == 0;
+        }
+
+        return (cpu, disk);
     }
 }

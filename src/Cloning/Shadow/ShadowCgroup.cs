@@ -37,6 +37,13 @@ public sealed class ShadowCgroup : IDisposable
         }
     }
 
+    /// <summary>Gives its process an ordinary share: the instance waits for it now.</summary>
+    public void Lift()
+    {
+        string? idle = _path is null ? null : Path.Combine(_path, "cpu.idle");
+        if (File.Exists(idle)) File.WriteAllText(idle, "0");
+    }
+
     /// <summary>Removes it. Its process is gone by then.</summary>
     public void Dispose()
     {

@@ -20,6 +20,9 @@ public sealed class ShadowHandle : IDisposable
         _cgroup = cgroup;
     }
 
+    /// <summary>The program to run as a shadow: this one, except in tests, whose process is not the product.</summary>
+    internal static string? Executable { get; set; } = Environment.ProcessPath;
+
     /// <summary>Its process id.</summary>
     public int Pid => _process.Id;
 
@@ -34,10 +37,7 @@ public sealed class ShadowHandle : IDisposable
         using (theirs)
         {
             UnixSocket.KeepOnExec(theirs, keep: true);
-            string self = Environment.ProcessPath ?? "/proc/self/exe";
-            ProcessStartInfo start = new(self) { UseShellExecute = false };
-            // A framework-dependent build runs under the dotnet host and has to name its assembly.
-            if (Path.GetFileNameWithoutExtension(self) == "dotnet") start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
+            ProcessStartInfo start = new(Executable ?? "/proc/self/exe") { UseShellExecute = false };
             start.ArgumentList.Add("shadow");
             start.ArgumentList.Add("--fd");
             start.ArgumentList.Add(theirs.Fd.ToString(provider: null));
@@ -107,6 +107,7 @@ public sealed class ShadowHandle : IDisposable
                     phase(step.Step);
                     break;
                 case ShadowMessage.Ready ready:
+                    _cgroup.Lift();
                     return ready;
                 case ShadowMessage.Failed failed:
                     throw new ShadowException(failed.Reason);

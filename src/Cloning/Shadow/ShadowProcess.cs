@@ -67,6 +67,7 @@ public static class ShadowProcess
                 $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail}); its last words: {LastWords(watch.Tail)}");
         }
 
+        IdlePriority.Lift();
         machine.Pause();
         MachineState state = machine.NewState();
         machine.Save(state);
