@@ -48,10 +48,10 @@ internal static class InstanceProcess
         }
 
         log.LogInformation("{Name} runs in process {Pid}", directory.Name, Environment.ProcessId);
-        Report(parent, new StartReport(true, null, ExitCode.Done));
-        parent.Dispose();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, StopPolitely);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, StopPolitely);
+        Report(parent, new StartReport(true, null, ExitCode.Done));
+        parent.Dispose();
         int exitCode = ExitCode.Done;
         try
         {

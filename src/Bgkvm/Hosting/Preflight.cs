@@ -25,7 +25,6 @@ internal static class Preflight
         foreach (DiskConfig disk in config.SystemDisks) CheckFile("disk", disk.Path, Libc.O_RDONLY);
         foreach (string disk in config.PersistentDisks) CheckFile("persistent disk", disk, Libc.O_RDWR);
         CheckMemory(config.MemoryMiB, File.ReadAllText("/proc/meminfo"));
-        CheckKvm("/dev/kvm");
     }
 
     /// <summary>A Unix socket's path is short (unix(7)).</summary>
@@ -108,22 +107,4 @@ internal static class Preflight
         string line = meminfo.Split('\n').First(l => l.StartsWith(field + ":", StringComparison.Ordinal));
         return long.Parse(line[(field.Length + 1)..].Replace("kB", "", StringComparison.Ordinal), CultureInfo.InvariantCulture) / 1024;
     }
-
-    /// <summary>KVM must be there and be allowed.</summary>
-    internal static void CheckKvm(string device)
-    {
-        using SafeFd file = new(Libc.open(device, Libc.O_RDWR | Libc.O_CLOEXEC, 0));
-        if (!file.IsInvalid) return;
-        LibcException error = LibcException.FromLastError("open", device);
-        throw new InstanceException(ExplainKvm(device, error), ExitCode.HostLacks, error);
-    }
-
-    /// <summary>What is missing, and the way out.</summary>
-    internal static string ExplainKvm(string device, LibcException error) => error.Errno switch
-    {
-        Libc.ENOENT =>
-            $"there is no {device}: load the module kvm_intel or kvm_amd, or let the outer hypervisor nest virtualization",
-        Libc.EACCES => $"{device} is not permitted for you: join its group (usermod -aG kvm USER, then log in again) or use sudo",
-        _ => $"{device} cannot be opened: {error.Message}",
-    };
 }
