@@ -37,7 +37,7 @@ public sealed class ProcessTests
     {
         await using Sandbox sandbox = new();
         await sandbox.Boot();
-        int pid = (int)(await sandbox.Status())["pid"]!;
+        int pid = await sandbox.Pid();
         string[] stat = (await File.ReadAllTextAsync($"/proc/{pid}/stat", TestContext.Current.CancellationToken)).Split(") ")[1].Split(' ');
         Assert.Equal(pid.ToString(provider: null), stat[3]); // session
         Assert.Equal("0", stat[4]); // no terminal
@@ -60,7 +60,7 @@ public sealed class ProcessTests
             "/bin/sh", "-c", "exec 9>\"$1\"; shift; exec \"$@\"", "sh", held, Environment.ProcessPath!,
             "start", "demo", "--disk", sandbox.Disk, "--kernel", sandbox.Kernel, "--detach");
         Assert.Equal(0, (await Sandbox.Finish(shell, "")).ExitCode);
-        int pid = (int)(await sandbox.Status())["pid"]!;
+        int pid = await sandbox.Pid();
         string?[] open = [.. Directory.GetFiles($"/proc/{pid}/fd").Select(fd => new FileInfo(fd).LinkTarget)];
         Assert.DoesNotContain(held, open);
         Assert.Contains(sandbox.InstancePath("lock"), open);
@@ -123,7 +123,7 @@ public sealed class ProcessTests
     {
         await using Sandbox sandbox = new();
         await sandbox.Boot();
-        using (Process process = Process.GetProcessById((int)(await sandbox.Status())["pid"]!))
+        using (Process process = Process.GetProcessById(await sandbox.Pid()))
         {
             process.Kill();
             await process.WaitForExitAsync(TestContext.Current.CancellationToken);
@@ -143,7 +143,7 @@ public sealed class ProcessTests
     {
         await using Sandbox sandbox = new();
         await sandbox.Boot(behaviour);
-        int pid = (int)(await sandbox.Status())["pid"]!;
+        int pid = await sandbox.Pid();
         using Process process = Process.GetProcessById(pid);
         using (Process kill = Process.Start("kill", ["-TERM", pid.ToString(provider: null)])) await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
@@ -258,7 +258,7 @@ public sealed class ProcessTests
         await sandbox.Boot("hold");
         using Process reboot = sandbox.BeginFake("reboot", "demo", "--background");
         Assert.EndsWith("preparing", await reboot.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
-        using (Process process = Process.GetProcessById((int)(await sandbox.Status())["pid"]!)) process.Kill();
+        using (Process process = Process.GetProcessById(await sandbox.Pid())) process.Kill();
         Outcome outcome = await Sandbox.Finish(reboot, "");
         Assert.Equal((1, "demo broke off: its process has ended (bgkvm logs demo)"), (outcome.ExitCode, outcome.ErrorLine));
     }
@@ -273,7 +273,9 @@ public sealed class ProcessTests
         Assert.Equal("one", await logs.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
         await File.AppendAllTextAsync(sandbox.InstancePath("console.log"), "two\n", TestContext.Current.CancellationToken);
         Assert.Equal("two", await logs.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
-        logs.Kill();
-        await logs.WaitForExitAsync(TestContext.Current.CancellationToken);
+        logs.StandardOutput.Close();
+        await File.AppendAllTextAsync(sandbox.InstancePath("console.log"), "three\n", TestContext.Current.CancellationToken);
+        await logs.WaitForExitAsync(TestContext.Current.CancellationToken); // nobody reads it any more
+        Assert.Equal((0, ""), (logs.ExitCode, await logs.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken)));
     }
 }

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using Bgkvm.Control;
+using Cloning.Instances;
 
 namespace Bgkvm.Tests;
 
@@ -81,22 +83,30 @@ internal sealed class Sandbox : IAsyncDisposable
         return Process.Start(start)!;
     }
 
+    /// <summary>The process of an instance that runs.</summary>
+    public async Task<int> Pid()
+    {
+        using ControlClient client = new(new InstanceDirectory(Path.Combine(Home, "demo")));
+        return (await client.StatusAsync()).Pid!.Value;
+    }
+
     public async ValueTask DisposeAsync()
     {
-        bool any = Directory.EnumerateFiles(Home, "config.json", SearchOption.AllDirectories).Any();
-        JsonArray left = any ? JsonNode.Parse((await Fake("status", "--json")).Output)!.AsArray() : [];
-        foreach (JsonNode? instance in left)
+        foreach (Process process in Process.GetProcesses())
         {
-            if (instance!["pid"] is not { } pid) continue;
-            try
+            using (process)
             {
-                using Process process = Process.GetProcessById(pid.GetValue<int>());
-                process.Kill();
-                await process.WaitForExitAsync();
-            }
-            catch (ArgumentException)
-            {
-                // It has just ended by itself.
+                try
+                {
+                    string environment = await File.ReadAllTextAsync($"/proc/{process.Id}/environ");
+                    if (!environment.Contains($"BGKVM_HOME={Home}\0", StringComparison.Ordinal)) continue;
+                    process.Kill();
+                    await process.WaitForExitAsync();
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException)
+                {
+                    // It has just ended by itself, or is nobody's business.
+                }
             }
         }
 

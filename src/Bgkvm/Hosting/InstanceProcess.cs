@@ -29,7 +29,7 @@ internal static class InstanceProcess
             line.ColorBehavior = Microsoft.Extensions.Logging.Console.LoggerColorBehavior.Disabled;
         }));
         ILogger log = logs.CreateLogger("bgkvm");
-        IInstance instance;
+        IInstance? instance = null;
         ConsoleServer console;
         ControlServer control;
         try
@@ -42,6 +42,7 @@ internal static class InstanceProcess
         catch (Exception e)
         {
             log.LogError(e, "Start failed");
+            (instance as IDisposable)?.Dispose();
             Report(parent, new StartReport(
                 false, e.Message, e is InstanceException refusal ? refusal.ExitCode : ExitCode.Failed));
             return ExitCode.Failed;

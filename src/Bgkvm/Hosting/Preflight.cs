@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using System.Text.RegularExpressions;
 using Bgkvm.Commands;
 using Cloning.Instances;
 using Kvm.Interop;
@@ -19,11 +18,11 @@ internal static class Preflight
     {
         CheckSocketPath(directory);
         CheckReadyPattern(config.ReadyPattern);
-        CheckDisksDiffer(config);
         CheckFile("kernel", config.Kernel, Libc.O_RDONLY);
         if (config.Initrd is { } initrd) CheckFile("initrd", initrd, Libc.O_RDONLY);
         foreach (DiskConfig disk in config.SystemDisks) CheckFile("disk", disk.Path, Libc.O_RDONLY);
         foreach (string disk in config.PersistentDisks) CheckFile("persistent disk", disk, Libc.O_RDWR);
+        CheckDisksDiffer(config);
         CheckMemory(config.MemoryMiB, File.ReadAllText("/proc/meminfo"));
     }
 
@@ -39,18 +38,11 @@ internal static class Preflight
         }
     }
 
-    /// <summary>Patterns that need backtracking are out: the guest chooses the text they run on.</summary>
-    internal static void CheckReadyPattern(string pattern)
+    private static void CheckReadyPattern(string pattern)
     {
-        if (pattern.Length == 0) throw new InstanceException("--ready is empty and would match at once", ExitCode.Usage);
-        try
-        {
-            _ = new Regex(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
-        }
-        catch (Exception e) when (e is ArgumentException or NotSupportedException)
-        {
-            throw new InstanceException($"--ready '{pattern}' is not usable: {e.Message}", ExitCode.Usage, e);
-        }
+        if (pattern.Length == 0)
+            throw new InstanceException("The ready pattern is empty and would match at once", ExitCode.Usage);
+        _ = ReadyWatch.Parse(pattern);
     }
 
     private static void CheckDisksDiffer(InstanceConfig config)
