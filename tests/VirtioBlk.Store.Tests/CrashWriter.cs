@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace VirtioBlk.Store.Tests;
 
-/// <summary>The process that is killed: it writes, and says after each flush how many operations have been done.</summary>
+/// <summary>
+/// The process that is killed: it writes, and says after each flush how many operations have been done.
+/// </summary>
 internal static class CrashWriter
 {
     public const string WriteArgument = "crash-writer";
@@ -13,7 +15,10 @@ internal static class CrashWriter
 
     /// <summary>Starts this executable as the writer.</summary>
     public static Process Start(string verb, string path, int seed) =>
-        Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [verb, path, $"{seed}"]) { RedirectStandardOutput = true })!;
+        Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [verb, path, $"{seed}"])
+        {
+            RedirectStandardOutput = true,
+        })!;
 
     /// <summary>Writes for ever into the top of a chain.</summary>
     public static int Write(string path, int seed)

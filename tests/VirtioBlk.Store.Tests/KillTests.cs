@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace VirtioBlk.Store.Tests;
 
-/// <summary>kill -9 at random moments of a process that writes: sound but for leaks, and everything flushed is there.</summary>
+/// <summary>
+/// kill -9 at random moments of a process that writes: sound but for leaks, and everything flushed is there.
+/// </summary>
 public sealed class KillTests : IDisposable
 {
     private readonly TempFolder _folder = new();
@@ -32,8 +34,10 @@ public sealed class KillTests : IDisposable
         Qcow2Image.Create(_folder["base"], CrashWriter.DiskBytes, clusterBytes: 65536);
         Qcow2Image.Create(_folder["middle"], CrashWriter.DiskBytes, "base", DiskFormat.Qcow2, CrashWriter.ClusterBytes);
         Qcow2Image.Create(path, CrashWriter.DiskBytes, "middle", DiskFormat.Qcow2, CrashWriter.ClusterBytes);
-        // Sectors stamped 0, as the workload expects them to be before it begins; elsewhere in the chain there is other data.
-        using (IDiskLayer disk = DiskChain.Open(_folder["base"], DiskFormat.Qcow2, readOnly: false)) disk.WriteBytes(0, content);
+        // Sectors stamped 0, as the workload expects them to be before it begins; elsewhere in the chain there is other
+        // data.
+        using (IDiskLayer disk = DiskChain.Open(_folder["base"], DiskFormat.Qcow2, readOnly: false))
+            disk.WriteBytes(0, content);
         using (IDiskLayer disk = DiskChain.Open(_folder["middle"], DiskFormat.Qcow2, readOnly: false))
         {
             disk.WritePattern(0, CrashWriter.DiskBytes / 2, 0);
@@ -47,7 +51,8 @@ public sealed class KillTests : IDisposable
             content = RunAndKill(CrashWriter.MergeArgument, path, round + 200, content);
             foreach (string layer in (string[])["base", "middle", "top"])
             {
-                if (File.Exists(_folder[layer])) Assert.True(Qemu.Check(_folder[layer], out string output) is 0 or 3, $"{layer}: {output}");
+                if (File.Exists(_folder[layer]))
+                    Assert.True(Qemu.Check(_folder[layer], out string output) is 0 or 3, $"{layer}: {output}");
             }
 
             if (merged) return;
@@ -87,7 +92,8 @@ public sealed class KillTests : IDisposable
         }
 
         expected.Settle();
-        // What it did after that, up to the next flush it could have said it had done; one it did may not have been said.
+        // What it did after that, up to the next flush it could have said it had done; one it did may not have been
+        // said.
         for (int more = 0; more < 2;)
         {
             if (expected.Next(null)) more++;

@@ -1,8 +1,8 @@
 namespace VirtioBlk.Store.Tests;
 
 /// <summary>
-/// A power cut after any write: what was synced is there, of the rest any part may be. The image is then sound but for leaked
-/// clusters, and what was flushed is there.
+/// A power cut after any write: what was synced is there, of the rest any part may be. The image is then sound but for
+/// leaked clusters, and what was flushed is there.
 /// </summary>
 public sealed class PowerCutTests : IDisposable
 {
@@ -52,7 +52,10 @@ public sealed class PowerCutTests : IDisposable
 
             while (begun < Operations && operations[begun].Begin < now) begun += Advance(expected);
             foreach ((string mode, byte[] left) in Cuts(disk, unsynced, random))
-                AssertSound(left, expected, $"cut after event {now} of {file.Events.Count}, {mode}", askQemu: random.Next(100) == 0);
+            {
+                string what = $"cut after event {now} of {file.Events.Count}, {mode}";
+                AssertSound(left, expected, what, askQemu: random.Next(100) == 0);
+            }
 
             if (now == file.Events.Count) break;
             unsynced.Add(file.Events[now]);
@@ -68,8 +71,11 @@ public sealed class PowerCutTests : IDisposable
         return 1;
     }
 
-    /// <summary>What may be left of the file: the worst orders a disk could have chosen, and a random one, torn at sectors.</summary>
-    private static IEnumerable<(string Mode, byte[] Left)> Cuts(byte[] disk, List<RecordingFile.Event> unsynced, Random random)
+    /// <summary>
+    /// What may be left of the file: the worst orders a disk could have chosen, and a random one, torn at sectors.
+    /// </summary>
+    private static IEnumerable<(string Mode, byte[] Left)> Cuts(
+        byte[] disk, List<RecordingFile.Event> unsynced, Random random)
     {
         if (unsynced.Count == 0) yield break;
         double share = random.NextDouble();
