@@ -161,6 +161,40 @@ public sealed class BadImageTests : IDisposable
     }
 
     [Fact]
+    public void A_refcount_block_used_a_million_times_keeps_nobody()
+    {
+        const int Blocks = 1 << 20;
+        string path = _folder["full"];
+        Qcow2Image.Create(path, DiskBytes, clusterBytes: ClusterBytes);
+        byte[] table = new byte[Blocks * 8];
+        for (int i = 0; i < Blocks; i++) BinaryPrimitives.WriteInt64BigEndian(table.AsSpan(i * 8), 0x4000);
+        byte[] size = new byte[4];
+        BinaryPrimitives.WriteInt32BigEndian(size, table.Length / ClusterBytes);
+        Patch(path, 0x4000, DiskIo.Pattern(ClusterBytes, 1));
+        Patch(path, 0x5000, table);
+        Patch(path, 48, Convert.FromHexString("0000000000005000"));
+        Patch(path, 56, size);
+        using Qcow2Image image = Qcow2Image.Open(path, readOnly: false);
+        Assert.Equal(
+            $"{path}: corrupt: clusters beyond the end of the file count as used",
+            Assert.Throws<DiskException>(() => image.WritePattern(0, 512, 1)).Message);
+    }
+
+    [Fact]
+    public void A_table_used_a_thousand_times_is_not_counted_to_its_end()
+    {
+        string path = _folder["same"];
+        Qcow2Image.Create(path, 2L << 30, clusterBytes: ClusterBytes);
+        using (Qcow2Image image = Qcow2Image.Open(path, readOnly: false)) image.WritePattern(0, 1 << 20, 1);
+        byte[] entry = File.ReadAllBytes(path)[0x3000..0x3008];
+        for (int i = 1; i < 1024; i++) Patch(path, 0x3000 + i * 8, entry);
+        using Qcow2Image twisted = Qcow2Image.Open(path, readOnly: true);
+        Assert.Equal(
+            $"{path}: corrupt: it maps more clusters than its file has",
+            Assert.Throws<DiskException>(() => twisted.AllocatedBytes).Message);
+    }
+
+    [Fact]
     public void Real_compressed_and_snapshotted_images()
     {
         string raw = _folder["raw"];

@@ -21,13 +21,14 @@ internal static class BackingPaths
         return Path.Combine(Path.GetDirectoryName(Path.GetFullPath(image)) ?? "/", name);
     }
 
-    /// <summary>The name that means in one image what <paramref name="name"/> means in another.</summary>
-    public static string Move(string name, string from, string to)
+    /// <summary>The name of a file in one image, in the manner another image names it: relative if it is there.</summary>
+    public static string Name(string path, Qcow2Image model, Qcow2Image image)
     {
-        string target = Resolve(from, name);
-        return Path.IsPathRooted(name)
-            ? target
-            : Path.GetRelativePath(Path.GetDirectoryName(Path.GetFullPath(to)) ?? "/", target);
+        string full = Path.GetFullPath(path);
+        bool isRelative = model.BackingName is { } name
+            && !Path.IsPathRooted(name)
+            && Path.GetFullPath(Resolve(model.Path, name)) == full;
+        return isRelative ? Path.GetRelativePath(Path.GetDirectoryName(Path.GetFullPath(image.Path)) ?? "/", full) : full;
     }
 
     private static bool HasProtocol(string name) =>

@@ -106,13 +106,9 @@ public sealed unsafe class LayerMerge : IDisposable
     public Qcow2Image Complete()
     {
         if (!_done) throw new InvalidOperationException("the merge is not done");
-        string? name = _middle.BackingName;
-        string lowerName = name is null
-            ? System.IO.Path.GetFullPath(_lower.Path)
-            : BackingPaths.Move(name, _middle.Path, _upper.Path);
         _lower.Freeze();
         _lower.Flush();
-        _upper.SetBacking(_lower, lowerName, _lower.Format);
+        _upper.SetBacking(_lower, BackingPaths.Name(_lower.Path, _middle, _upper), _lower.Format);
         _middle.DetachBacking();
         return _middle;
     }
