@@ -104,7 +104,7 @@ public sealed unsafe class LayerMerge : IDisposable
         _lower.Freeze();
         _lower.Flush();
         _upper.SetBacking(_lower, lowerName, _lower.Format);
-        _middle.Attach(null);
+        _middle.DetachBacking();
         return _middle;
     }
 

@@ -311,7 +311,7 @@ public sealed class Qcow2Image : IDiskLayer
         }
     }
 
-    /// <summary>Says what is under a layer that nobody uses: one that has just been opened, or has been taken out of its chain.</summary>
+    /// <summary>Says what is under a layer that has just been opened.</summary>
     internal void Attach(IBlockBackend? backing) => _io.Backing = backing;
 
     /// <summary>Where the bytes from an offset on are, in this layer.</summary>
