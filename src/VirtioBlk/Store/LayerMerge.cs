@@ -104,7 +104,7 @@ public sealed unsafe class LayerMerge : IDisposable
         _lower.Freeze();
         _lower.Flush();
         _upper.SetBacking(_lower, lowerName, _lower.Format);
-        _middle.DetachBacking();
+        _middle.Attach(null);
         return _middle;
     }
 
