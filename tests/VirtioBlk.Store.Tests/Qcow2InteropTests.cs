@@ -3,7 +3,7 @@ namespace VirtioBlk.Store.Tests;
 /// <summary>Images that QEMU made or changed, read and changed here; and the other way round.</summary>
 public sealed class Qcow2InteropTests : IDisposable
 {
-    private readonly TempFolder _folder = new();
+    private readonly TempFolder _folder = new(onDisk: true);
 
     public void Dispose() => _folder.Dispose();
 

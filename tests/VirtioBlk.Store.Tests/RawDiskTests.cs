@@ -4,7 +4,7 @@ namespace VirtioBlk.Store.Tests;
 
 public sealed class RawDiskTests : IDisposable
 {
-    private readonly TempFolder _folder = new();
+    private readonly TempFolder _folder = new(onDisk: true);
 
     public void Dispose() => _folder.Dispose();
 
@@ -39,11 +39,16 @@ public sealed class RawDiskTests : IDisposable
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void Zeroes_exactly_the_range(bool mayUnmap)
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(false, false)]
+    public void Zeroes_exactly_the_range(bool mayUnmap, bool onDisk)
     {
-        string path = NewFile(1 << 20);
+        // A file system in memory has no FALLOC_FL_ZERO_RANGE: there zeros are written.
+        using TempFolder folder = new(onDisk);
+        string path = folder["disk.raw"];
+        File.WriteAllBytes(path, new byte[1 << 20]);
         using RawDisk disk = RawDisk.Open(path, readOnly: false);
         disk.WritePattern(0, 1 << 20, 0xCD);
         disk.WriteZeroes(512, 100 << 10, mayUnmap);

@@ -33,7 +33,7 @@ internal static class Launcher
             ConfigFile.Write(directory, config);
             return Launch(directory, held);
         }
-        catch (InstanceException)
+        catch
         {
             // Still under the lock: the directory is as it was.
             if (stored is not null) ConfigFile.Write(directory, stored);
@@ -82,7 +82,12 @@ internal static class Launcher
         string error = process.StandardError.ReadToEnd().Trim();
         process.WaitForExit();
         if (error.Length == 0 && File.Exists(directory.Log))
-            error = File.ReadLines(directory.Log).LastOrDefault(l => l.Length > 0) ?? "";
+        {
+            string[] log = [.. File.ReadLines(directory.Log).Where(line => line.Length > 0)];
+            error = log.LastOrDefault(line => line.StartsWith("Unhandled exception", StringComparison.Ordinal))
+                ?? log.LastOrDefault("it left no word");
+        }
+
         return $"the process of {directory.Name} ended while it was starting (exit status {process.ExitCode}): {error}";
     }
 }

@@ -125,15 +125,15 @@ public sealed class Qcow2Image : IDiskLayer
     /// <exception cref="DiskException">It cannot be opened, is no qcow2 image, is damaged, or uses something that is not supported.</exception>
     public static Qcow2Image Open(
         string path, bool readOnly, IBlockBackend? backing = null, bool ownsBacking = true, DiskLock? mode = null) =>
-        Open(HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)), readOnly, backing, ownsBacking);
+        Open(HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)), readOnly, backing, ownsBacking: ownsBacking);
 
     /// <summary>Opens an image in a file that is open already and belongs to the image from here on.</summary>
     internal static Qcow2Image Open(
         IHostFile file,
         bool readOnly,
         IBlockBackend? backing,
-        bool ownsBacking = true,
-        long maxCacheBytes = Metadata.DefaultCacheBytes)
+        long maxCacheBytes = Metadata.DefaultCacheBytes,
+        bool ownsBacking = true)
     {
         try
         {
@@ -311,7 +311,7 @@ public sealed class Qcow2Image : IDiskLayer
         }
     }
 
-    /// <summary>Says what is under a layer that nobody uses: one that has just been opened, or has been taken out of its chain.</summary>
+    /// <summary>Says what is under a layer that has just been opened.</summary>
     internal void Attach(IBlockBackend? backing) => _io.Backing = backing;
 
     /// <summary>Where the bytes from an offset on are, in this layer.</summary>

@@ -150,15 +150,24 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
 
     private long CountData()
     {
-        long count = 0;
-        for (long offset = 0; offset < header.DiskBytes;)
+        long data = 0;
+        long tables = 0;
+        for (long span = 0; span < header.DiskBytes; span += _geometry.TableSpan)
         {
-            Extent extent = Lookup(offset, header.DiskBytes - offset);
-            if (extent.Kind == ExtentKind.Data)
-                count += _geometry.Index(offset + extent.Length - 1) - _geometry.Index(offset) + 1;
-            offset += extent.Length;
+            if (Table(span) == 0) continue;
+            tables++;
+            long end = Math.Min(span + _geometry.TableSpan, header.DiskBytes);
+            for (long offset = span; offset < end;)
+            {
+                Extent extent = Lookup(offset, end - offset);
+                if (extent.Kind == ExtentKind.Data) data += _geometry.Clusters(extent.Length);
+                offset += extent.Length;
+            }
+
+            // Each is a cluster of the file; a table that is used a million times would keep us here.
+            if (data + tables > _geometry.Clusters(file.LengthBytes)) throw header.Corrupt("it maps more clusters than its file has");
         }
 
-        return count;
+        return data;
     }
 }

@@ -12,6 +12,9 @@ namespace VirtioBlk.Store.Qcow2;
 /// <param name="cache">The image's metadata.</param>
 internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
 {
+    // Counts may be ahead of the file by what was in memory when a writer was killed.
+    private const long MaxBeyondEnd = 1 << 20;
+
     private readonly Geometry _geometry = header.Geometry;
     private long _searchFrom;
     private long _highWater = file.LengthBytes;
@@ -37,6 +40,8 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
         {
             long block = index / _geometry.RefBlockEntries;
             if (block >= TableEntries) return false;
+            // No sound image counts much beyond its end. One made to keep us here could point at one full block a million times.
+            if (index > _geometry.Clusters(_highWater) + MaxBeyondEnd) throw header.Corrupt("clusters beyond the end of the file count as used");
             if (BlockOffset(block) == 0) CreateBlock(block);
             MetaPage page = PageOf(index, out int first);
             ReadOnlySpan<ushort> counts = MemoryMarshal.Cast<byte, ushort>(page.Bytes.AsSpan());
