@@ -52,6 +52,7 @@ internal static class Cli
             new StopCommand(),
             new LogsCommand(),
             new DeleteCommand(),
+            new DoctorCommand(),
             new VersionCommand(),
             new RunCommand(start),
             new ShadowCommand(),

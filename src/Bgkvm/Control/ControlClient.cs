@@ -10,6 +10,8 @@ namespace Bgkvm.Control;
 /// <summary>The other end of <see cref="ControlServer"/>, for the command line.</summary>
 internal sealed class ControlClient : IDisposable
 {
+    private static readonly TimeSpan s_lookLimit = TimeSpan.FromSeconds(30);
+
     private readonly string _name;
     private readonly HttpClient _http;
 
@@ -38,9 +40,19 @@ internal sealed class ControlClient : IDisposable
         _http = new HttpClient(handler) { BaseAddress = new Uri("http://localhost"), Timeout = Timeout.InfiniteTimeSpan };
     }
 
-    /// <summary>GET /v1/instance.</summary>
-    public Task<InstanceStatus> StatusAsync() =>
-        SendAsync(new HttpRequestMessage(HttpMethod.Get, "/v1/instance"), ControlJson.Default.InstanceStatus);
+    /// <summary>GET /v1/instance. The only request with a time-out: looking at an instance that hangs must not hang.</summary>
+    public async Task<InstanceStatus> StatusAsync()
+    {
+        try
+        {
+            return await SendAsync(new HttpRequestMessage(HttpMethod.Get, "/v1/instance"), ControlJson.Default.InstanceStatus)
+                .WaitAsync(s_lookLimit);
+        }
+        catch (TimeoutException e)
+        {
+            throw Gone(e);
+        }
+    }
 
     /// <summary>POST /v1/stop.</summary>
     public Task<StopResult> StopAsync(StopBody body) =>

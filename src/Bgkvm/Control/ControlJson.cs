@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using Bgkvm.Hosting;
 using Cloning.Instances;
+using Vmm.HostCheck;
 
 namespace Bgkvm.Control;
 
@@ -12,6 +13,7 @@ namespace Bgkvm.Control;
     [
         typeof(CamelCaseEnum<InstanceState>), typeof(CamelCaseEnum<RebootMode>), typeof(CamelCaseEnum<RebootOutcome>),
         typeof(CamelCaseEnum<RebootPhase>), typeof(CamelCaseEnum<ShutdownMode>), typeof(CamelCaseEnum<QuiesceMode>),
+        typeof(CamelCaseEnum<CheckStatus>),
     ])]
 [JsonSerializable(typeof(InstanceStatus))]
 [JsonSerializable(typeof(IReadOnlyList<InstanceStatus>))]
@@ -22,4 +24,5 @@ namespace Bgkvm.Control;
 [JsonSerializable(typeof(StopResult))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(StartReport))]
+[JsonSerializable(typeof(HostReport))]
 internal sealed partial class ControlJson : JsonSerializerContext;

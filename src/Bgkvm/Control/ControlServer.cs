@@ -41,6 +41,13 @@ internal sealed class ControlServer : IAsyncDisposable
         return new ControlServer(app);
     }
 
+    /// <summary>What it answers, as <c>METHOD /path</c>.</summary>
+    internal IEnumerable<string> Routes =>
+        from source in ((IEndpointRouteBuilder)_app).DataSources
+        from endpoint in source.Endpoints.OfType<RouteEndpoint>()
+        from method in endpoint.Metadata.GetRequiredMetadata<HttpMethodMetadata>().HttpMethods
+        select $"{method} {endpoint.RoutePattern.RawText}";
+
     /// <summary>The description of the API, an OpenAPI document.</summary>
     internal static Stream OpenOpenApi() =>
         Assembly.GetExecutingAssembly().GetManifestResourceStream("openapi.json")!;

@@ -29,7 +29,7 @@ internal static class InstanceProcess
             line.ColorBehavior = Microsoft.Extensions.Logging.Console.LoggerColorBehavior.Disabled;
         }));
         ILogger log = logs.CreateLogger("bgkvm");
-        IInstance instance;
+        IInstance? instance = null;
         ConsoleServer console;
         ControlServer control;
         try
@@ -42,16 +42,17 @@ internal static class InstanceProcess
         catch (Exception e)
         {
             log.LogError(e, "Start failed");
+            (instance as IDisposable)?.Dispose();
             Report(parent, new StartReport(
                 false, e.Message, e is InstanceException refusal ? refusal.ExitCode : ExitCode.Failed));
             return ExitCode.Failed;
         }
 
         log.LogInformation("{Name} runs in process {Pid}", directory.Name, Environment.ProcessId);
-        Report(parent, new StartReport(true, null, ExitCode.Done));
-        parent.Dispose();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, StopPolitely);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, StopPolitely);
+        Report(parent, new StartReport(true, null, ExitCode.Done));
+        parent.Dispose();
         int exitCode = ExitCode.Done;
         try
         {

@@ -22,6 +22,9 @@ internal static class Launcher
         bool isNew = !File.Exists(directory.Config);
         InstanceConfig? created = isNew ? options.Create(directory.Name) : null;
         Preflight.CheckSocketPath(directory);
+        // A folder of the user's that happens to have this name must never come to be deleted with an instance.
+        if (isNew && Directory.Exists(directory.Path) && Directory.EnumerateFileSystemEntries(directory.Path).Any(f => f != directory.Lock))
+            throw new InstanceException($"{directory.Path} exists and is not an instance of bgkvm; choose another name or another BGKVM_HOME");
         Directory.CreateDirectory(directory.Path, Private);
         using InstanceLock held = InstanceLock.TryAcquire(directory)
             ?? throw new InstanceException($"{directory.Name} is running already");
@@ -33,7 +36,7 @@ internal static class Launcher
             ConfigFile.Write(directory, config);
             return Launch(directory, held);
         }
-        catch (InstanceException)
+        catch
         {
             // Still under the lock: the directory is as it was.
             if (stored is not null) ConfigFile.Write(directory, stored);
@@ -82,7 +85,12 @@ internal static class Launcher
         string error = process.StandardError.ReadToEnd().Trim();
         process.WaitForExit();
         if (error.Length == 0 && File.Exists(directory.Log))
-            error = File.ReadLines(directory.Log).LastOrDefault(l => l.Length > 0) ?? "";
+        {
+            string[] log = [.. File.ReadLines(directory.Log).Where(line => line.Length > 0)];
+            error = log.LastOrDefault(line => line.StartsWith("Unhandled exception", StringComparison.Ordinal))
+                ?? log.LastOrDefault("it left no word");
+        }
+
         return $"the process of {directory.Name} ended while it was starting (exit status {process.ExitCode}): {error}";
     }
 }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using System.Text.RegularExpressions;
 using Bgkvm.Commands;
 using Cloning.Instances;
 using Kvm.Interop;
@@ -19,13 +18,12 @@ internal static class Preflight
     {
         CheckSocketPath(directory);
         CheckReadyPattern(config.ReadyPattern);
-        CheckDisksDiffer(config);
         CheckFile("kernel", config.Kernel, Libc.O_RDONLY);
         if (config.Initrd is { } initrd) CheckFile("initrd", initrd, Libc.O_RDONLY);
         foreach (DiskConfig disk in config.SystemDisks) CheckFile("disk", disk.Path, Libc.O_RDONLY);
         foreach (string disk in config.PersistentDisks) CheckFile("persistent disk", disk, Libc.O_RDWR);
+        CheckDisksDiffer(config);
         CheckMemory(config.MemoryMiB, File.ReadAllText("/proc/meminfo"));
-        CheckKvm("/dev/kvm");
     }
 
     /// <summary>A Unix socket's path is short (unix(7)).</summary>
@@ -40,18 +38,11 @@ internal static class Preflight
         }
     }
 
-    /// <summary>Patterns that need backtracking are out: the guest chooses the text they run on.</summary>
-    internal static void CheckReadyPattern(string pattern)
+    private static void CheckReadyPattern(string pattern)
     {
-        if (pattern.Length == 0) throw new InstanceException("--ready is empty and would match at once", ExitCode.Usage);
-        try
-        {
-            _ = new Regex(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
-        }
-        catch (Exception e) when (e is ArgumentException or NotSupportedException)
-        {
-            throw new InstanceException($"--ready '{pattern}' is not usable: {e.Message}", ExitCode.Usage, e);
-        }
+        if (pattern.Length == 0)
+            throw new InstanceException("The ready pattern is empty and would match at once", ExitCode.Usage);
+        _ = ReadyWatch.Parse(pattern);
     }
 
     private static void CheckDisksDiffer(InstanceConfig config)
@@ -108,22 +99,4 @@ internal static class Preflight
         string line = meminfo.Split('\n').First(l => l.StartsWith(field + ":", StringComparison.Ordinal));
         return long.Parse(line[(field.Length + 1)..].Replace("kB", "", StringComparison.Ordinal), CultureInfo.InvariantCulture) / 1024;
     }
-
-    /// <summary>KVM must be there and be allowed.</summary>
-    internal static void CheckKvm(string device)
-    {
-        using SafeFd file = new(Libc.open(device, Libc.O_RDWR | Libc.O_CLOEXEC, 0));
-        if (!file.IsInvalid) return;
-        LibcException error = LibcException.FromLastError("open", device);
-        throw new InstanceException(ExplainKvm(device, error), ExitCode.HostLacks, error);
-    }
-
-    /// <summary>What is missing, and the way out.</summary>
-    internal static string ExplainKvm(string device, LibcException error) => error.Errno switch
-    {
-        Libc.ENOENT =>
-            $"there is no {device}: load the module kvm_intel or kvm_amd, or let the outer hypervisor nest virtualization",
-        Libc.EACCES => $"{device} is not permitted for you: join its group (usermod -aG kvm USER, then log in again) or use sudo",
-        _ => $"{device} cannot be opened: {error.Message}",
-    };
 }

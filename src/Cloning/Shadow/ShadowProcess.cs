@@ -25,8 +25,7 @@ public static class ShadowProcess
         try
         {
             using KvmHost host = KvmHost.Open();
-            // Up to here the instance waits for it; from here on it runs on what is left over.
-            link.Send(new ShadowMessage.Hello(IdlePriority.Apply()));
+            link.Send(new ShadowMessage.Hello());
             List<SafeFd> descriptors = [];
             if (link.Receive(descriptors) is not ShadowMessage.Begin begin) return 1; // given up before the fork
             EndWithInstance(link);
@@ -46,7 +45,7 @@ public static class ShadowProcess
         ulong size = MachineBuilder.MemoryBytes(begin.Config);
         MemoryFile frozen = MemoryFile.Adopt(descriptors[0], size);
         MemoryFile fresh = MemoryFile.Adopt(descriptors[1], size);
-        using ConsoleHub console = new(begin.Log);
+        using ConsoleHub console = new(begin.Log, startOver: true);
         SystemDisk[] disks = [.. begin.Chains.Select(chain => SystemDisk.Open(begin.Layers, chain))];
 
         enter(RebootPhase.ShutDown);
@@ -67,7 +66,6 @@ public static class ShadowProcess
                 $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail}); its last words: {LastWords(watch.Tail)}");
         }
 
-        IdlePriority.Lift();
         machine.Pause();
         MachineState state = machine.NewState();
         machine.Save(state);

@@ -158,16 +158,16 @@ public static unsafe partial class Libc
     /// <summary>ioprio_set(2), which glibc does not wrap.</summary>
     public static int ioprio_set(int which, int who, int priority) => (int)syscall(SYS_ioprio_set, which, who, priority);
 
-    /// <summary>sched_setscheduler(2) of one thread. Its parameter structure is a single int on Linux.</summary>
-    public static int SetScheduler(int thread, int policy, int priority) => sched_setscheduler(thread, policy, &priority);
+    /// <summary>setpriority(2) of one thread.</summary>
+    public static int SetNice(int thread, int nice) => setpriority(PRIO_PROCESS, thread, nice);
 
     [LibraryImport(Lib, SetLastError = true)]
-    private static partial int sched_setscheduler(int thread, int policy, int* parameter);
+    private static partial int setpriority(int which, int who, int priority);
 
     [LibraryImport(Lib, SetLastError = true)]
     private static partial nint syscall(nint number, nint first, nint second, nint third);
 
-    private const int SYS_ioprio_set = 251;
+    private const int SYS_ioprio_set = 251, PRIO_PROCESS = 0;
 
     /// <summary>socketpair(2).</summary>
     [LibraryImport(Lib, SetLastError = true)]

@@ -41,7 +41,15 @@ internal sealed class SerialDriver : ISerialOutput
         return this;
     }
 
-    /// <summary>Reads until nothing is there, as an interrupt handler does.</summary>
+    /// <summary>Runs an interrupt handler like Linux's: it reads all that is there, until nothing is pending.</summary>
+    public byte[] Handle()
+    {
+        List<byte> bytes = [];
+        while ((this[Iir] & 0x01) == 0) bytes.AddRange(Drain());
+        return [.. bytes];
+    }
+
+    /// <summary>Reads while the line status says that there is something.</summary>
     public byte[] Drain()
     {
         List<byte> bytes = [];
