@@ -48,7 +48,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         _vm = new KvmVm(host, Memory);
 
         _console = new Serial8250(Line(PlatformMap.Com1Gsi), spec.Console);
-        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), NoOutput.Instance);
+        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), NoOutput.s_instance);
         _cmos = new Cmos(TimeProvider.System, Memory.Layout, spec.Cpus);
         _i8042 = new I8042(this);
         _controlA = ResetRegister.SystemControlA(this);
@@ -308,7 +308,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     /// <summary>The guest channel's other end while nothing is connected to it.</summary>
     private sealed class NoOutput : ISerialOutput
     {
-        internal static readonly NoOutput Instance = new();
+        internal static readonly NoOutput s_instance = new();
 
         public void Write(ReadOnlySpan<byte> bytes) { }
     }
