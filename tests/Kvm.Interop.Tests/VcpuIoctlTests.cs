@@ -172,6 +172,12 @@ public sealed class VcpuIoctlTests : IDisposable
     public void Extended_control_registers_go_round()
     {
         Vcpu.Get(KvmIoctls.KVM_GET_XCRS, out KvmXcrs xcrs);
+        if (_vm.Kvm.Call(KvmIoctls.KVM_CHECK_EXTENSION, (nuint)KvmCap.Xcrs) == 0)
+        {
+            Assert.Equal(0u, xcrs.Count); // a CPU without XSAVE has none
+            return;
+        }
+
         Assert.Equal((1u, 0u), (xcrs.Count, xcrs.Xcrs[0].Number));
         Assert.Equal(1ul, xcrs.Xcrs[0].Value & 1); // x87 is always on
         Vcpu.Set(KvmIoctls.KVM_SET_XCRS, xcrs);

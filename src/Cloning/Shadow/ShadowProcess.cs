@@ -45,8 +45,7 @@ public static class ShadowProcess
         ulong size = MachineBuilder.MemoryBytes(begin.Config);
         MemoryFile frozen = MemoryFile.Adopt(descriptors[0], size);
         MemoryFile fresh = MemoryFile.Adopt(descriptors[1], size);
-        File.Delete(begin.Log); // of the last shadow
-        using ConsoleHub console = new(begin.Log);
+        using ConsoleHub console = new(begin.Log, startOver: true);
         SystemDisk[] disks = [.. begin.Chains.Select(chain => SystemDisk.Open(begin.Layers, chain))];
 
         enter(RebootPhase.ShutDown);

@@ -1,6 +1,9 @@
 namespace VirtioBlk.Store;
 
-/// <summary>Names of backing files in image headers. QEMU takes what stands before a colon for a protocol, unless a slash comes first.</summary>
+/// <summary>
+/// Names of backing files in image headers. QEMU takes what stands before a colon for a protocol, unless a slash comes
+/// first.
+/// </summary>
 internal static class BackingPaths
 {
     /// <summary>The name to write for a path, so that QEMU too takes it for one.</summary>
@@ -13,16 +16,21 @@ internal static class BackingPaths
     public static string Resolve(string image, string name)
     {
         if (HasProtocol(name) || name.Contains('\0', StringComparison.Ordinal))
-            throw new DiskException(image, $"has a backing file that is not named by a path: {DiskException.Printable(name)}");
+            throw new DiskException(image,
+                $"has a backing file that is not named by a path: {DiskException.Printable(name)}");
         return Path.Combine(Path.GetDirectoryName(Path.GetFullPath(image)) ?? "/", name);
     }
 
-    /// <summary>The name that means in one image what <paramref name="name"/> means in another.</summary>
-    public static string Move(string name, string from, string to)
+    /// <summary>The name of a file in one image, in the manner another image names it: relative if it is there.</summary>
+    public static string Name(string path, Qcow2Image model, Qcow2Image image)
     {
-        string target = Resolve(from, name);
-        return Path.IsPathRooted(name) ? target : Path.GetRelativePath(Path.GetDirectoryName(Path.GetFullPath(to)) ?? "/", target);
+        string full = Path.GetFullPath(path);
+        bool isRelative = model.BackingName is { } name
+            && !Path.IsPathRooted(name)
+            && Path.GetFullPath(Resolve(model.Path, name)) == full;
+        return isRelative ? Path.GetRelativePath(Path.GetDirectoryName(Path.GetFullPath(image.Path)) ?? "/", full) : full;
     }
 
-    private static bool HasProtocol(string name) => name.AsSpan().IndexOfAny(':', '/') is >= 0 and var first && name[first] == ':';
+    private static bool HasProtocol(string name) =>
+        name.AsSpan().IndexOfAny(':', '/') is >= 0 and var first && name[first] == ':';
 }

@@ -31,6 +31,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     private readonly AcpiDevice _acpi;
     private readonly VirtioBlkDevice[] _disks;
     private readonly VirtioMmioTransport[] _transports;
+    private bool _disposed;
     private readonly TaskCompletionSource<MachineExit> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Builds a machine.</summary>
@@ -129,6 +130,8 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         if (_exited.Task.IsCompleted) return;
         foreach (VirtioMmioTransport transport in _transports) transport.Resume();
         foreach (Vcpu vcpu in _vcpus) vcpu.Resume();
+        // A guest that ended while the later ones were being let go: they must not run on.
+        if (_exited.Task.IsCompleted) foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
     }
 
     /// <summary>Stops the vCPUs, then finishes the disk requests that have begun: afterwards nothing touches the memory.</summary>
@@ -221,6 +224,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     /// <summary>Stops everything and gives it all back, the memory too.</summary>
     public void Dispose()
     {
+        if (Interlocked.Exchange(ref _disposed, true)) return;
         foreach (Vcpu? vcpu in _vcpus) vcpu?.Dispose();
         foreach (VirtioBlkDevice disk in _disks) disk.Dispose();
         _vm.Dispose();

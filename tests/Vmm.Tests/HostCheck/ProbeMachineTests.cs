@@ -26,6 +26,7 @@ public sealed class ProbeMachineTests : IDisposable
         ProbeExit exit = _machine.Start([0xEB, 0xFE], limitMillis: 30); // jmp 0
         Assert.True(exit.TimedOut);
         Assert.Equal("the guest hung", exit.ToString());
+        Assert.False(_machine.Hung); // stopped as it was asked for
         WorksStill();
     }
 
@@ -42,14 +43,6 @@ public sealed class ProbeMachineTests : IDisposable
         Assert.Equal("exception 6 in the guest", _machine.Start([0x0F, 0x0B]).ToString()); // ud2
         Assert.Equal("exception 14 in the guest", _machine.Start([0x8B, 0x07], rdi: 1UL << 40).ToString()); // mov eax,[rdi]
         WorksStill();
-    }
-
-    [Fact]
-    public void All_guests_together_get_no_more_than_their_total()
-    {
-        long start = Environment.TickCount64;
-        for (int i = 0; i < 20; i++) Assert.True(_machine.Start([0xEB, 0xFE]).TimedOut);
-        Assert.InRange(Environment.TickCount64 - start, 1000, 5000); // 20 times 300 ms would be 6 s
     }
 
     private void WorksStill() => Assert.True(_machine.Start(MicroGuests.Cpuid).Reported);
