@@ -53,7 +53,8 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             string reason = e switch
             {
                 OperationCanceledException when cancellation.IsCancellationRequested => instance.CancelReason ?? "cancelled",
-                OperationCanceledException => $"the OS was not ready within {request.Timeout.TotalSeconds:0} s",
+                OperationCanceledException => $"the OS was not ready within {request.Timeout.TotalSeconds:0} s; its last words: "
+                    + LastWords.OfLog(instance.Directory.ShadowLog),
                 _ => e.Message,
             };
             instance.Log.Aborted(reason, e);
