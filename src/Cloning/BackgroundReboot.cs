@@ -1,11 +1,9 @@
 using System.Diagnostics;
 using Cloning.After;
-using Cloning.Disks;
 using Cloning.Fork;
 using Cloning.Instances;
 using Cloning.Shadow;
 using Cloning.Switch;
-using Vmm.Machines;
 
 namespace Cloning;
 

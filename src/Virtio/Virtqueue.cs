@@ -11,6 +11,7 @@ namespace Virtio;
 /// </remarks>
 public sealed class Virtqueue
 {
+    private const ushort Next = 1, Write = 2, Indirect = 4; // VIRTQ_DESC_F_*
     private const int DescriptorBytes = 16;
     private const ushort NoNotify = 1; // VIRTQ_USED_F_NO_NOTIFY and VIRTQ_AVAIL_F_NO_INTERRUPT
     private const int MaxSize = 32768;
@@ -29,14 +30,6 @@ public sealed class Virtqueue
         _indirect = (features & VirtioFeatures.IndirectDescriptors) != 0;
         _eventIdx = (features & VirtioFeatures.EventIdx) != 0;
         _announced = state.NextUsed;
-    }
-
-    [Flags]
-    private enum DescriptorFlags : ushort
-    {
-        Next = 1,
-        Write = 2,
-        Indirect = 4,
     }
 
     /// <summary>Its state. Complete for saving while the device is suspended.</summary>
@@ -142,10 +135,10 @@ public sealed class Virtqueue
         {
             if (index >= count) return VirtqueueFault.DescriptorIndex;
             Checked(_memory.TryLoad(new Gpa(table + ((ulong)index * DescriptorBytes)), out Descriptor descriptor));
-            if (descriptor.Flags.HasFlag(DescriptorFlags.Indirect))
+            if ((descriptor.Flags & Indirect) != 0)
             {
                 if (!_indirect) return VirtqueueFault.IndirectNotNegotiated;
-                if (nested || descriptor.Flags.HasFlag(DescriptorFlags.Next)) return VirtqueueFault.IndirectNested;
+                if (nested || (descriptor.Flags & Next) != 0) return VirtqueueFault.IndirectNested;
                 if (descriptor.Length == 0 || descriptor.Length % DescriptorBytes != 0
                     || !_memory.TryVector(new Gpa(descriptor.Address), descriptor.Length, out _))
                     return VirtqueueFault.IndirectTable;
@@ -158,9 +151,9 @@ public sealed class Virtqueue
 
             VirtqueueFault fault = chain.Add(
                 new ChainBuffer(new Gpa(descriptor.Address), descriptor.Length),
-                descriptor.Flags.HasFlag(DescriptorFlags.Write));
+                (descriptor.Flags & Write) != 0);
             if (fault != VirtqueueFault.None) return fault;
-            if (!descriptor.Flags.HasFlag(DescriptorFlags.Next)) return VirtqueueFault.None;
+            if ((descriptor.Flags & Next) == 0) return VirtqueueFault.None;
             index = descriptor.Next;
         }
     }
@@ -187,7 +180,7 @@ public sealed class Virtqueue
     {
         public readonly ulong Address;
         public readonly uint Length;
-        public readonly DescriptorFlags Flags;
+        public readonly ushort Flags;
         public readonly ushort Next;
     }
 }

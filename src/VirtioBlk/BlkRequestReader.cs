@@ -31,7 +31,7 @@ internal sealed unsafe class BlkRequestReader(GuestMemory memory, int capacity)
         Span<byte> header = stackalloc byte[HeaderBytes];
         if (!TryCopy(chain.Readable, 0, header))
         {
-            request = Refuse(default, BlkStatus.IoError, status, chain);
+            request = WithoutData(default, BlkStatus.IoError, status, chain);
             return true;
         }
 
@@ -47,7 +47,7 @@ internal sealed unsafe class BlkRequestReader(GuestMemory memory, int capacity)
                     : length % BlkConfig.SectorBytes == 0 && IsOnDisk(sector, length, diskBytes);
                 int count = !fits ? -1
                     : outward ? Resolve(chain.Readable, HeaderBytes, length) : Resolve(chain.Writable, 0, length);
-                request = count < 0 ? Refuse(type, BlkStatus.IoError, status, chain) : new BlkRequest
+                request = count < 0 ? WithoutData(type, BlkStatus.IoError, status, chain) : new BlkRequest
                 {
                     Type = type,
                     Verdict = BlkStatus.Ok,
@@ -60,7 +60,7 @@ internal sealed unsafe class BlkRequestReader(GuestMemory memory, int capacity)
                 return true;
             case BlkRequestType.Discard or BlkRequestType.WriteZeroes:
                 BlkStatus verdict = ReadRanges(chain, type, diskBytes, out int ranges);
-                request = verdict != BlkStatus.Ok ? Refuse(type, verdict, status, chain) : new BlkRequest
+                request = verdict != BlkStatus.Ok ? WithoutData(type, verdict, status, chain) : new BlkRequest
                 {
                     Type = type,
                     Verdict = BlkStatus.Ok,
@@ -70,12 +70,13 @@ internal sealed unsafe class BlkRequestReader(GuestMemory memory, int capacity)
                 };
                 return true;
             default:
-                request = Refuse(type, type == BlkRequestType.Flush ? BlkStatus.Ok : BlkStatus.Unsupported, status, chain);
+                BlkStatus known = type == BlkRequestType.Flush ? BlkStatus.Ok : BlkStatus.Unsupported;
+                request = WithoutData(type, known, status, chain);
                 return true;
         }
     }
 
-    private static BlkRequest Refuse(BlkRequestType type, BlkStatus verdict, IoVec status, DescriptorChain chain) =>
+    private static BlkRequest WithoutData(BlkRequestType type, BlkStatus verdict, IoVec status, DescriptorChain chain) =>
         new() { Type = type, Verdict = verdict, Status = status, WritableBytes = chain.WritableBytes };
 
     private static bool IsOnDisk(ulong sector, ulong length, long diskBytes)

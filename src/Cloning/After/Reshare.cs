@@ -31,7 +31,7 @@ internal static class Reshare
     public static void Now(Instance instance)
     {
         Machine from = instance.Machine;
-        if (from.Memory.View == MemoryView.Shared) return;
+        if (from.Memory.View == MemoryView.Shared || from.Exited.IsCompleted) return;
         MemoryFile file = MemoryFile.Create($"bgkvm-{instance.Config.Name}", from.File.SizeBytes);
         Machine into = MachineBuilder.Build(instance.Host, instance.Config, file, MemoryView.Shared,
             instance.Disks, instance.PersistentDisks, instance.ConsoleHub);

@@ -43,7 +43,7 @@ public sealed class SystemDisk
     {
         // Relative names make an instance directory that can be moved; the user's own image keeps its absolute path.
         Layer backing = below[^1];
-        Qcow2Image.Create(Path.Combine(directory, overlay.Path), sizeBytes, backing.Path, backing.Format);
+        Qcow2Image.Create(Path.Combine(directory, overlay.Path), sizeBytes, backing.Path, ParseFormat(backing));
     }
 
     /// <summary>Opens a chain: the last layer for writing, all others for reading. A chain of one is opened for reading.</summary>
@@ -87,6 +87,13 @@ public sealed class SystemDisk
         if (!IsReadOnly) _open[^2].Flush();
     }
 
+    /// <summary>Prepares to merge the layer right below the top one into the layer below that.</summary>
+    internal LayerMerge MergeBelowTop() => new(Top);
+
+    /// <summary>The chain without the layer that has been merged, which the caller has closed.</summary>
+    internal SystemDisk WithoutMerged() => new(
+        [.. Layers.SkipLast(2), Layers[^1]], [.. _open[..^2], _open[^1]]);
+
     /// <summary>Closes only the top layer: those below belong to another chain as well.</summary>
     public void CloseTop()
     {
@@ -106,13 +113,17 @@ public sealed class SystemDisk
         string path = Path.Combine(directory, layer.Path);
         try
         {
-            return layer.Format == "raw"
-                ? RawDisk.Open(path, readOnly: !writable)
-                : Qcow2Image.Open(path, readOnly: !writable, below);
+            // The user's own image may have backing files of its own; ours are named by the manifest alone.
+            return below is null
+                ? DiskChain.Open(path, ParseFormat(layer), readOnly: true)
+                : Qcow2Image.Open(path, readOnly: !writable, below, ownsBacking: false);
         }
         catch (IOException e)
         {
             throw new InstanceException($"Cannot open disk layer {path}: {e.Message}", inner: e);
         }
     }
+
+    private static DiskFormat ParseFormat(Layer layer) =>
+        DiskFormats.Parse(layer.Format) ?? throw new InstanceException($"{layer.Path} has the unknown format '{layer.Format}'");
 }

@@ -1,3 +1,4 @@
+using Cloning.After;
 using Cloning.Disks;
 using Cloning.Instances;
 using Cloning.Shadow;

@@ -1,8 +1,7 @@
+using Cloning.After;
 using Cloning.Disks;
 using CowMemory;
-using Kvm.Interop;
 using Microsoft.Extensions.Logging;
-using VirtioBlk;
 using VirtioBlk.Store;
 using Vmm.Machines;
 
@@ -19,7 +18,7 @@ public sealed class Instance : IInstance, IDisposable
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly DateTimeOffset _startedAt = DateTimeOffset.UtcNow;
     private ReadyWatch? _watch;
-    private CancellationTokenSource? _background;
+    private CancellationTokenSource? _background, _upkeepStop;
     private RebootReport? _lastReport;
     private InstanceState _state = InstanceState.Booting;
     private bool _powerOffMeansReboot;
@@ -36,6 +35,9 @@ public sealed class Instance : IInstance, IDisposable
 
     /// <inheritdoc/>
     public IConsole Console => ConsoleHub;
+
+    /// <summary>Ends when the chains have been shortened after the last reboot.</summary>
+    internal Task Upkeep { get; private set; } = Task.CompletedTask;
 
     /// <inheritdoc/>
     public Task Completion => _completion.Task;
@@ -111,6 +113,7 @@ public sealed class Instance : IInstance, IDisposable
                 CancelReason = null;
             }
 
+            StopUpkeep();
             // A thread of its own: this blocks for as long as an OS takes to boot, which is not what the pool is for.
             RebootReport report = await Task.Factory.StartNew(
                 () => request.Mode == RebootMode.InPlace
@@ -118,6 +121,7 @@ public sealed class Instance : IInstance, IDisposable
                     : new BackgroundReboot(this, request, progress).Run(linked.Token),
                 CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
             lock (_gate) _lastReport = report;
+            StartUpkeep();
             return report;
         }
         finally
@@ -164,6 +168,7 @@ public sealed class Instance : IInstance, IDisposable
     /// <summary>Stops the machine, makes the disks durable and gives everything back.</summary>
     public void Dispose()
     {
+        StopUpkeep();
         _watch?.Dispose();
         Machine?.Dispose();
         foreach (SystemDisk disk in Disks) disk.Close();
@@ -186,6 +191,18 @@ public sealed class Instance : IInstance, IDisposable
         ConsoleHub.Connect(machine.Console);
         machine.Exited.ContinueWith(exit => OnGuestEnded(machine, exit.Result), TaskScheduler.Default);
         Log.Adopted(_generation);
+    }
+
+    /// <summary>A disk's chain has lost a layer that had been merged.</summary>
+    internal void Shorten(int index, SystemDisk disk)
+    {
+        DiskManifest manifest = Manifest with { Chains = [.. Manifest.Chains.Select((chain, i) => i == index ? disk.Layers : chain)] };
+        ManifestFile.Replace(manifest);
+        lock (_gate)
+        {
+            Disks = [.. Disks.Select((old, i) => i == index ? disk : old)];
+            Manifest = manifest;
+        }
     }
 
     /// <summary>Presses the power button and waits for the guest to end; a guest that ignores it is stopped.</summary>
@@ -213,6 +230,35 @@ public sealed class Instance : IInstance, IDisposable
         ReadyWatch watch = WatchReady();
         machine.Run();
         return watch;
+    }
+
+    private void StartUpkeep()
+    {
+        _upkeepStop = new CancellationTokenSource();
+        CancellationToken stop = _upkeepStop.Token;
+        Upkeep = Task.Factory.StartNew(
+            () =>
+            {
+                try
+                {
+                    ChainUpkeep.Run(this, stop);
+                }
+                catch (OperationCanceledException)
+                {
+                    // The next reboot wants the disks; what is left is done after it.
+                }
+                catch (Exception e)
+                {
+                    Log.MergeFailed(e);
+                }
+            },
+            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    }
+
+    private void StopUpkeep()
+    {
+        _upkeepStop?.Cancel();
+        Upkeep.Wait();
     }
 
     private void OpenAll()

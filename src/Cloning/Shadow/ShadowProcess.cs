@@ -19,14 +19,13 @@ public static class ShadowProcess
     /// <returns>The process's exit status.</returns>
     public static int Run(int socketFd)
     {
-        string isolation = IdlePriority.Apply();
         SafeFd socket = new(socketFd);
         UnixSocket.KeepOnExec(socket, keep: false);
         using ShadowLink link = new(socket);
         try
         {
             using KvmHost host = KvmHost.Open();
-            link.Send(new ShadowMessage.Hello(isolation));
+            link.Send(new ShadowMessage.Hello());
             List<SafeFd> descriptors = [];
             if (link.Receive(descriptors) is not ShadowMessage.Begin begin) return 1; // given up before the fork
             EndWithInstance(link);
@@ -80,7 +79,7 @@ public static class ShadowProcess
     {
         List<IBlockBackend> persistent = [];
         foreach (string path in begin.Config.PersistentDisks)
-            persistent.Add(new DiscardingDisk(RawDisk.OpenUnlocked(path)));
+            persistent.Add(new DiscardingDisk(RawDisk.Open(path, readOnly: true, DiskLock.None)));
         using (Machine machine = MachineBuilder.Build(
             host, begin.Config, frozen, MemoryView.Private, disks, persistent, console))
         {

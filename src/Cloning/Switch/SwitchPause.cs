@@ -19,6 +19,7 @@ internal static class SwitchPause
         old.Pause();
         try
         {
+            if (old.Exited.IsCompleted) throw new InvalidOperationException("the instance's own guest ended before the switch");
             instance.Committed.Reset();
             instance.ManifestFile.Commit();
         }

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Kvm.Interop;
 
 /// <summary>An eventfd(2): a counter that one side adds to and the other waits on.</summary>
@@ -22,12 +24,19 @@ public sealed unsafe class EventFd : SafeFd
         _ = Libc.write(Fd, &one, sizeof(ulong));
     }
 
-    /// <summary>Takes the whole count, waiting for one unless the descriptor is non-blocking.</summary>
+    /// <summary>Takes the whole count, waiting for one unless the descriptor is non-blocking. A signal does not end the wait.</summary>
     /// <returns>Whether there was anything to take.</returns>
     public bool TryDrain()
     {
         ulong count;
-        // SAFETY: the kernel writes 8 bytes into a local.
-        return Libc.read(Fd, &count, sizeof(ulong)) == sizeof(ulong);
+        nint read;
+        do
+        {
+            // SAFETY: the kernel writes 8 bytes into a local.
+            read = Libc.read(Fd, &count, sizeof(ulong));
+        }
+        while (read < 0 && Marshal.GetLastPInvokeError() == Libc.EINTR);
+
+        return read == sizeof(ulong);
     }
 }

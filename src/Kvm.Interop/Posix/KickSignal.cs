@@ -11,7 +11,8 @@ namespace Kvm.Interop;
 /// </remarks>
 public static unsafe class KickSignal
 {
-    private const int SigactionSize = 152; // sizeof(struct sigaction) on x86-64 glibc: handler, 128-byte mask, flags, restorer
+    // struct sigaction on x86-64 glibc: handler, 128-byte mask, flags, restorer.
+    internal const int SigactionSize = 152, FlagsOffset = 136;
 
     /// <summary>The signal's number.</summary>
     public static int Number { get; } = Install();
@@ -30,9 +31,11 @@ public static unsafe class KickSignal
         int number = Libc.__libc_current_sigrtmin() + 3;
         byte* action = stackalloc byte[SigactionSize];
         new Span<byte>(action, SigactionSize).Clear();
-        // SAFETY: struct sigaction begins with the handler's address; a zeroed mask and zero flags are valid. getpid ignores
-        // the argument the kernel passes in a register.
+        // SAFETY: both fields lie inside the buffer, where the layout tests pin them; a zeroed mask is valid. getpid ignores the
+        // argument the kernel passes in a register.
         *(nint*)action = NativeLibrary.GetExport(NativeLibrary.Load("libc.so.6"), "getpid");
+        // A kick that finds its thread in another system call, in the middle of handling an exit, does not disturb it.
+        *(int*)(action + FlagsOffset) = Libc.SA_RESTART;
         return Libc.sigaction(number, action, null) == 0 ? number : throw LibcException.FromLastError("sigaction");
     }
 }

@@ -109,7 +109,7 @@ public sealed unsafe class LayerMerge : IDisposable
         _lower.Freeze();
         _lower.Flush();
         _upper.SetBacking(_lower, BackingPaths.Name(_lower.Path, _middle, _upper), _lower.Format);
-        _middle.DetachBacking();
+        _middle.Attach(null);
         return _middle;
     }
 

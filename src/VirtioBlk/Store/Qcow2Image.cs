@@ -26,11 +26,14 @@ public sealed class Qcow2Image : IDiskLayer
 
     // Held by every call that may use the backing, so that SetBacking knows when the old one is no longer in use.
     private readonly ReaderWriterLockSlim _backingUse = new();
+    private readonly bool _ownsBacking;
     private volatile LayerState _state;
     private bool _disposed;
 
-    private Qcow2Image(IHostFile file, Header header, LayerState state, IBlockBackend? backing, long maxCacheBytes)
+    private Qcow2Image(
+        IHostFile file, Header header, LayerState state, IBlockBackend? backing, bool ownsBacking, long maxCacheBytes)
     {
+        _ownsBacking = ownsBacking;
         _file = file;
         _header = header;
         _state = state;
@@ -53,9 +56,7 @@ public sealed class Qcow2Image : IDiskLayer
     /// <summary>Size of a cluster, the unit of allocation, in bytes.</summary>
     public int ClusterBytes => _header.Geometry.ClusterBytes;
 
-    /// <summary>
-    /// What is under this layer, or null. It belongs to this layer: <see cref="Dispose"/> disposes it.
-    /// </summary>
+    /// <summary>What is under this layer, or null.</summary>
     public IBlockBackend? Backing => _io.Backing;
 
     /// <summary>
@@ -123,7 +124,10 @@ public sealed class Qcow2Image : IDiskLayer
     /// <param name="path">The image.</param>
     /// <param name="readOnly">Whether writes are refused.</param>
     /// <param name="backing">
-    /// What is under it, which then belongs to the image; null for zeros. The name in the image is not looked at.
+    /// What is under it; null for zeros. The name in the image is not looked at.
+    /// </param>
+    /// <param name="ownsBacking">
+    /// Whether what is under the image is disposed with it. False where several images share it.
     /// </param>
     /// <param name="mode">
     /// What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.
@@ -132,21 +136,27 @@ public sealed class Qcow2Image : IDiskLayer
     /// <exception cref="DiskException">
     /// It cannot be opened, is no qcow2 image, is damaged, or uses something that is not supported.
     /// </exception>
-    public static Qcow2Image Open(string path, bool readOnly, IBlockBackend? backing = null, DiskLock? mode = null) =>
+    public static Qcow2Image Open(
+        string path, bool readOnly, IBlockBackend? backing = null, bool ownsBacking = true, DiskLock? mode = null) =>
         Open(
             HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)),
             readOnly,
-            backing);
+            backing,
+            ownsBacking: ownsBacking);
 
     /// <summary>Opens an image in a file that is open already and belongs to the image from here on.</summary>
     internal static Qcow2Image Open(
-        IHostFile file, bool readOnly, IBlockBackend? backing, long maxCacheBytes = Metadata.DefaultCacheBytes)
+        IHostFile file,
+        bool readOnly,
+        IBlockBackend? backing,
+        long maxCacheBytes = Metadata.DefaultCacheBytes,
+        bool ownsBacking = true)
     {
         try
         {
             Header header = Header.Read(file);
             LayerState state = readOnly ? LayerState.ReadOnly : LayerState.Writable;
-            Qcow2Image image = new(file, header, state, backing, maxCacheBytes);
+            Qcow2Image image = new(file, header, state, backing, ownsBacking, maxCacheBytes);
             if (!readOnly) image.CheckWritable();
             return image;
         }
@@ -272,11 +282,11 @@ public sealed class Qcow2Image : IDiskLayer
     /// Puts this layer on top of another one: in the file, where a crash leaves the old name or the new one, and here.
     /// Both must read the same wherever this layer has nothing.
     /// </summary>
-    /// <param name="backing">What is to be under this layer, which then belongs to it; or null for nothing.</param>
+    /// <param name="backing">What is to be under this layer, on the same terms of ownership; null for nothing.</param>
     /// <param name="backingPath">Its name, as in <see cref="Create"/>; null without a backing.</param>
     /// <param name="backingFormat">Its format; null without a backing.</param>
     /// <returns>
-    /// What was under this layer until now: it belongs to the caller, and no call from here is using it any more.
+    /// What was under this layer until now: the caller's to dispose, and no call from here is using it any more.
     /// </returns>
     /// <exception cref="DiskException">The layer is not writable, or its header has no room for the name.</exception>
     public IBlockBackend? SetBacking(IBlockBackend? backing, string? backingPath, DiskFormat? backingFormat)
@@ -303,20 +313,8 @@ public sealed class Qcow2Image : IDiskLayer
     }
 
     /// <summary>
-    /// Takes what is under this layer away from it, in memory only, so that <see cref="Dispose"/> leaves it open: for
-    /// closing an overlay that is not wanted while the layer below goes on being used. After this only dispose the
-    /// image.
-    /// </summary>
-    /// <returns>What was under it: it belongs to the caller.</returns>
-    public IBlockBackend? DetachBacking()
-    {
-        IBlockBackend? old = _io.Backing;
-        _io.Backing = null;
-        return old;
-    }
-
-    /// <summary>
-    /// Flushes, if it may hold anything that the file lacks, and closes this image and what is under it.
+    /// Flushes, if it may hold anything that the file lacks, and closes this image and, if it owns it, what is under
+    /// it.
     /// </summary>
     public void Dispose()
     {
@@ -331,7 +329,7 @@ public sealed class Qcow2Image : IDiskLayer
             _file.Dispose();
             _io.Dispose();
             _backingUse.Dispose();
-            _io.Backing?.Dispose();
+            if (_ownsBacking) _io.Backing?.Dispose();
         }
     }
 

@@ -123,9 +123,10 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     /// <summary>Puts the first vCPU somewhere. Only while paused.</summary>
     public void WriteRegisters(in KvmRegs regs, in KvmSregs sregs) => _vcpus[0].WriteRegisters(regs, sregs);
 
-    /// <summary>Lets the vCPUs and the disks go.</summary>
+    /// <summary>Lets the vCPUs and the disks go. A machine that has ended stays as it is.</summary>
     public void Run()
     {
+        if (_exited.Task.IsCompleted) return;
         foreach (VirtioMmioTransport transport in _transports) transport.Resume();
         foreach (Vcpu vcpu in _vcpus) vcpu.Resume();
     }

@@ -115,7 +115,8 @@ public sealed class Vcpu : IDisposable
         _fd.Set(KvmIoctls.KVM_SET_MP_STATE, As<KvmMpState>(state.MpState));
         _fd.Set(KvmIoctls.KVM_SET_REGS, As<KvmRegs>(state.Regs));
         _fd.Set(KvmIoctls.KVM_SET_SREGS, As<KvmSregs>(state.Sregs));
-        _fd.Set(KvmIoctls.KVM_SET_XCRS, As<KvmXcrs>(state.Xcrs));
+        // A processor without XSAVE has none of these registers, and KVM refuses to set none.
+        if (As<KvmXcrs>(state.Xcrs).Count > 0) _fd.Set(KvmIoctls.KVM_SET_XCRS, As<KvmXcrs>(state.Xcrs));
         _fd.Set(KvmIoctls.KVM_SET_XSAVE, As<KvmXsave>(state.Xsave));
         _fd.Set(KvmIoctls.KVM_SET_DEBUGREGS, As<KvmDebugRegs>(state.DebugRegs));
         _fd.Set(KvmIoctls.KVM_SET_LAPIC, As<KvmLapicState>(state.Lapic));

@@ -1,0 +1,122 @@
+using System.Numerics;
+using CowMemory;
+using Kvm.Interop;
+
+namespace VirtioBlk;
+
+/// <summary>
+/// A disk whose writes nobody will ever see: reads come from a disk below until they are written over, writes stay in memory
+/// and go with this object. It is what the old OS has for a persistent disk while a shadow shuts it down.
+/// </summary>
+public sealed unsafe class DiscardingDisk : IBlockBackend
+{
+    private const int SectorBytes = 512;
+    private const int ChunkSectors = 2048; // a bitmap for 1 MiB of disk
+
+    private readonly IBlockBackend _below;
+    private readonly MemoryFile _file;
+    private readonly SafeMapping _mapping;
+    private readonly Dictionary<long, ulong[]> _written = [];
+
+    /// <summary>Begins without any writes of its own.</summary>
+    /// <param name="below">Where unwritten sectors come from; never written, owned from now on.</param>
+    /// <exception cref="LibcException">The host refused the memory file.</exception>
+    public DiscardingDisk(IBlockBackend below)
+    {
+        _below = below;
+        LengthBytes = below.LengthBytes;
+        _file = MemoryFile.Create("discarded", (ulong)LengthBytes);
+        _mapping = SafeMapping.Map(_file.Fd, (nuint)LengthBytes, Libc.MAP_SHARED | Libc.MAP_NORESERVE);
+    }
+
+    /// <inheritdoc/>
+    public long LengthBytes { get; }
+
+    /// <inheritdoc/>
+    public bool IsReadOnly => false;
+
+    /// <summary>How much has been written over, bytes.</summary>
+    public long DiscardedBytes
+    {
+        get
+        {
+            long sectors = 0;
+            foreach (ulong[] chunk in _written.Values)
+                foreach (ulong word in chunk) sectors += BitOperations.PopCount(word);
+            return sectors * SectorBytes;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Read(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        // All of it from below, then what was written on top: a shadow that shuts down is in no hurry.
+        _below.Read(vectors, offset);
+        foreach (IoVec vector in vectors)
+        {
+            // A vector may begin and end inside a sector.
+            for (nuint done = 0; done < vector.Length;)
+            {
+                long at = offset + (long)done;
+                nuint length = Math.Min((nuint)(SectorBytes - (at % SectorBytes)), vector.Length - done);
+                if (IsWritten(at / SectorBytes)) Copy(_mapping.Address + (nint)at, vector.Base + (nint)done, length);
+                done += length;
+            }
+
+            offset += (long)vector.Length;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Write(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        long start = offset;
+        foreach (IoVec vector in vectors)
+        {
+            Copy(vector.Base, _mapping.Address + (nint)offset, vector.Length);
+            offset += (long)vector.Length;
+        }
+
+        MarkWritten(start, offset - start);
+    }
+
+    /// <inheritdoc/>
+    public void Flush() { }
+
+    /// <inheritdoc/>
+    public void Discard(long offset, long length) { }
+
+    /// <inheritdoc/>
+    public void WriteZeroes(long offset, long length, bool mayUnmap)
+    {
+        if (Libc.fallocate(_file.Fd.Fd, Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, offset, length) != 0)
+            throw LibcException.FromLastError("fallocate(FALLOC_FL_PUNCH_HOLE)");
+        MarkWritten(offset, length);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _mapping.Dispose();
+        _file.Dispose();
+        _below.Dispose();
+    }
+
+    // SAFETY: the caller vouches for the vectors' memory; the other side lies in the mapping, which is as long as the disk.
+    private static void Copy(nint from, nint to, nuint length) =>
+        Buffer.MemoryCopy((void*)from, (void*)to, length, length);
+
+    private bool IsWritten(long sector) =>
+        _written.TryGetValue(sector / ChunkSectors, out ulong[]? chunk)
+        && (chunk[sector % ChunkSectors / 64] >> (int)(sector % 64) & 1) != 0;
+
+    private void MarkWritten(long offset, long length)
+    {
+        for (long sector = offset / SectorBytes; sector < (offset + length) / SectorBytes; sector++)
+        {
+            if (!_written.TryGetValue(sector / ChunkSectors, out ulong[]? chunk))
+                _written.Add(sector / ChunkSectors, chunk = new ulong[ChunkSectors / 64]);
+            chunk[sector % ChunkSectors / 64] |= 1UL << (int)(sector % 64);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+using Kvm.Interop;
+
+namespace Virtio.Tests;
+
+/// <summary>A device that does nothing but remember what its transport told it.</summary>
+internal sealed class FakeDevice(int queues = 1, ulong features = 0) : IVirtioDevice, IDisposable
+{
+    private readonly EventFd[] _notifications = [.. Enumerable.Range(0, queues).Select(_ => EventFd.Create(nonBlocking: true))];
+
+    public uint DeviceId => 42;
+
+    public ulong Features => features;
+
+    public ushort MaxQueueSize => 64;
+
+    public IReadOnlyList<EventFd> Notifications => _notifications;
+
+    public uint ConfigGeneration { get; set; }
+
+    public byte[] Config { get; } = [1, 2, 3, 4, 5, 6, 7, 8];
+
+    public VirtioActivation? Activation { get; private set; }
+
+    public List<string> Calls { get; } = [];
+
+    public void ReadConfig(ulong offset, Span<byte> data)
+    {
+        data.Clear();
+        for (int i = 0; i < data.Length && offset + (ulong)i < (ulong)Config.Length; i++) data[i] = Config[offset + (ulong)i];
+    }
+
+    public void WriteConfig(ulong offset, ReadOnlySpan<byte> data) => data.CopyTo(Config.AsSpan((int)offset));
+
+    public void Activate(VirtioActivation activation)
+    {
+        Activation = activation;
+        Calls.Add(nameof(Activate));
+    }
+
+    public void Suspend() => Calls.Add(nameof(Suspend));
+
+    public void Resume() => Calls.Add(nameof(Resume));
+
+    public void Deactivate()
+    {
+        Activation = null;
+        Calls.Add(nameof(Deactivate));
+    }
+
+    public void Dispose()
+    {
+        foreach (EventFd notification in _notifications) notification.Dispose();
+    }
+}

@@ -1,0 +1,151 @@
+using System.Text.Json;
+using TestKit.Virtio;
+using Xunit;
+
+namespace Virtio.Tests;
+
+/// <summary>Moving a transport: Suspend, Save, Load, Resume.</summary>
+public sealed class TransportStateTests
+{
+    private static VirtioTransportState Started(TransportRig rig)
+    {
+        rig.Driver.Start(16);
+        rig.Driver.Write(0x014, 1);
+        rig.Driver.Write(0x024, 7);
+        rig.Driver.Write(0x030, 5);
+        rig.Device.ConfigGeneration = 3;
+        rig.Device.Activation!.Interrupt.UsedBuffer();
+        rig.Transport.Suspend();
+        return rig.Transport.Save();
+    }
+
+    [Fact]
+    public void Every_register_moves_through_JSON()
+    {
+        using TransportRig from = new(queues: 2, features: 5), to = new(queues: 2, features: 5);
+        VirtioTransportState saved = Started(from);
+        string json = JsonSerializer.Serialize(saved, StateJson.Default.VirtioTransportState);
+        to.Transport.Load(JsonSerializer.Deserialize(json, StateJson.Default.VirtioTransportState)!);
+        VirtioTransportState loaded = to.Transport.Save();
+
+        // The generation goes on by one: the device behind it need not have the configuration that the driver was reading.
+        Assert.Equal(4u, loaded.ConfigGeneration);
+        Assert.Equal(json, JsonSerializer.Serialize(loaded with { ConfigGeneration = 3 }, StateJson.Default.VirtioTransportState));
+        Assert.Equal((1u, 7u, 5u), (loaded.DeviceFeaturesSelect, loaded.DriverFeaturesSelect, loaded.QueueSelect));
+        Assert.Equal((1u, 5UL | VirtioFeatures.Transport), (loaded.InterruptStatus, loaded.DriverFeatures));
+        Assert.Equal(VirtioStatus.DriverOk, loaded.Status & VirtioStatus.DriverOk);
+        Assert.Equal((16, true), (loaded.Queues[0].Size, loaded.Queues[0].Ready));
+    }
+
+    [Fact]
+    public void Nothing_happens_between_load_and_resume()
+    {
+        using TransportRig from = new(), to = new();
+        VirtioTransportState saved = Started(from);
+        to.Transport.Load(saved);
+        Assert.Equal(["Suspend", "Activate"], to.Device.Calls);
+        Assert.Equal(0, to.Line.Edges);
+        to.Transport.Resume();
+        Assert.Equal("Resume", to.Device.Calls[^1]);
+        Assert.Equal(1, to.Line.Edges); // unacknowledged: the old edge may have been lost
+    }
+
+    [Fact]
+    public void Resume_raises_nothing_that_was_acknowledged()
+    {
+        using TransportRig rig = new();
+        Started(rig);
+        rig.Driver.Acknowledge();
+        long edges = rig.Line.Edges;
+        rig.Transport.Resume();
+        Assert.Equal(edges, rig.Line.Edges);
+    }
+
+    [Theory]
+    [InlineData(VirtioStatus.None)]
+    [InlineData(VirtioStatus.Acknowledge | VirtioStatus.Driver)]
+    [InlineData(VirtioStatus.Acknowledge | VirtioStatus.Driver | VirtioStatus.FeaturesOk)]
+    public void A_driver_in_the_middle_of_setting_up_goes_on(VirtioStatus status)
+    {
+        using TransportRig from = new(), to = new();
+        from.Driver.Status = VirtioStatus.Acknowledge & status;
+        if (status != VirtioStatus.None)
+        {
+            from.Driver.Accept(VirtioFeatures.Version1);
+            from.Driver.Status = status;
+        }
+
+        from.Transport.Suspend();
+        to.Transport.Load(from.Transport.Save());
+        to.Transport.Resume();
+        Assert.Null(to.Device.Activation);
+        MockDriver driver = new(to.Transport, to.Memory, to.Line);
+        Assert.Equal(status, driver.Status);
+        driver.Start(16);
+        Assert.NotNull(to.Device.Activation);
+    }
+
+    [Fact]
+    public void A_driver_loaded_before_DRIVER_OK_is_told_to_read_its_configuration_again()
+    {
+        using TransportRig from = new(), to = new();
+        from.Driver.Negotiate();
+        from.Transport.Suspend();
+        to.Transport.Load(from.Transport.Save());
+        to.Transport.Resume();
+        to.Driver.Status |= VirtioStatus.DriverOk;
+        Assert.Equal(2u, to.Driver.Read(0x060));
+    }
+
+    [Fact]
+    public void A_broken_device_stays_broken()
+    {
+        using TransportRig from = new(), to = new();
+        from.Driver.Start(16);
+        from.Device.Activation!.Interrupt.NeedsReset();
+        from.Transport.Suspend();
+        to.Transport.Load(from.Transport.Save());
+        to.Transport.Resume();
+        Assert.Null(to.Device.Activation);
+        Assert.True(to.Transport.Status.HasFlag(VirtioStatus.NeedsReset));
+    }
+
+    [Fact]
+    public void A_device_at_work_cannot_be_saved()
+    {
+        using TransportRig rig = new();
+        rig.Driver.Start(16);
+        Assert.Throws<InvalidOperationException>(rig.Transport.Save);
+        rig.Transport.Suspend();
+        rig.Transport.Save();
+        rig.Transport.Resume();
+        Assert.Throws<InvalidOperationException>(rig.Transport.Save);
+    }
+
+    [Fact]
+    public void A_transport_in_use_cannot_be_loaded_but_after_a_reset()
+    {
+        using TransportRig from = new(), to = new();
+        VirtioTransportState saved = Started(from);
+        to.Transport.Load(saved);
+        Assert.Throws<InvalidOperationException>(() => to.Transport.Load(saved));
+        to.Transport.Reset();
+        to.Transport.Load(saved);
+        Assert.NotNull(to.Device.Activation);
+    }
+
+    [Fact]
+    public void States_of_another_device_are_refused_before_anything_changes()
+    {
+        using TransportRig from = new(features: 1), to = new();
+        VirtioTransportState saved = Started(from);
+        Assert.Throws<InvalidDataException>(() => to.Transport.Load(saved)); // feature 0 is not offered there
+        saved = saved with { DriverFeatures = VirtioFeatures.Transport };
+        Assert.Throws<InvalidDataException>(() => to.Transport.Load(saved with { DeviceId = 2 }));
+        Assert.Throws<InvalidDataException>(() => to.Transport.Load(saved with { Queues = [] }));
+        Assert.Equal(VirtioStatus.None, to.Transport.Status);
+        VirtqueueState outside = saved.Queues[0] with { DeviceArea = 1UL << 40 };
+        Assert.Throws<InvalidDataException>(() => to.Transport.Load(saved with { Queues = [outside] }));
+        Assert.Null(to.Device.Activation);
+    }
+}

@@ -1,0 +1,73 @@
+using System.Buffers.Binary;
+using TestKit.Disks;
+using Virtio;
+using Xunit;
+
+namespace VirtioBlk.Tests;
+
+/// <summary>What the device says about itself (virtio 1.2 §5.2.1 to §5.2.5).</summary>
+public sealed class BlkConfigTests
+{
+    private const ulong Common = BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Flush | VirtioFeatures.Transport;
+
+    [Fact(DisplayName = "5.2.1: device 2; 5.2.3: the features of a writable disk")]
+    public void Writable_disk()
+    {
+        using BlkRig rig = new(start: false);
+        Assert.Equal(2u, rig.Driver.Read(0x008));
+        Assert.Equal(Common | BlkFeatures.Discard | BlkFeatures.WriteZeroes, rig.Driver.ReadOffered());
+    }
+
+    [Fact(DisplayName = "5.2.3: RO is offered for a read-only disk, and nothing that writes")]
+    public void Read_only_disk()
+    {
+        using BlkRig rig = new(readOnly: true, start: false);
+        Assert.Equal(Common | BlkFeatures.ReadOnly, rig.Driver.ReadOffered());
+    }
+
+    [Fact(DisplayName = "5.2.4: the fields of configuration space, readable before FEATURES_OK (MUST, 2.5.2)")]
+    public void Fields()
+    {
+        using BlkRig rig = new(start: false);
+        byte[] config = rig.Driver.ReadConfig(0, 60);
+        Assert.Equal(BlkRig.DiskSectors, BinaryPrimitives.ReadUInt64LittleEndian(config)); // capacity
+        Assert.Equal(254u, Field(12)); // seg_max: the queue less header and status
+        Assert.Equal(512u, Field(20)); // blk_size
+        Assert.Equal(32768u, Field(36)); // max_discard_sectors
+        Assert.Equal(16u, Field(40)); // max_discard_seg
+        Assert.Equal(8u, Field(44)); // discard_sector_alignment
+        Assert.Equal(32768u, Field(48)); // max_write_zeroes_sectors
+        Assert.Equal(16u, Field(52)); // max_write_zeroes_seg
+        Assert.Equal(1, config[56]); // write_zeroes_may_unmap
+        Assert.Equal((0, 0, 0, 0), (config[33], config[57], config[58], config[59])); // unused0 and unused1 MUST be 0 (5.2.5.2)
+
+        uint Field(int offset) => BinaryPrimitives.ReadUInt32LittleEndian(config.AsSpan(offset));
+    }
+
+    [Fact(DisplayName = "5.2.4: what the driver writes into configuration space changes nothing")]
+    public void Fields_are_read_only()
+    {
+        using BlkRig rig = new();
+        byte[] before = rig.Driver.ReadConfig(0, 60);
+        for (ulong offset = 0; offset < 0x100; offset += 4) rig.Driver.Write(0x100 + offset, uint.MaxValue);
+        Assert.Equal(before, rig.Driver.ReadConfig(0, 60));
+    }
+
+    [Fact]
+    public void The_thread_has_its_name()
+    {
+        using MemoryDisk disk = new(512);
+        using VirtioBlkDevice device = new(disk, "", "blk-named");
+        IEnumerable<string> names = Directory.GetDirectories("/proc/self/task").Select(t => File.ReadAllText($"{t}/comm").Trim());
+        Assert.Contains("blk-named", names);
+    }
+
+    [Theory]
+    [InlineData("123456789012345678901")]
+    [InlineData("dïsk")]
+    public void Serials_are_short_and_ASCII(string serial)
+    {
+        using MemoryDisk disk = new(512);
+        Assert.Throws<ArgumentException>(() => new VirtioBlkDevice(disk, serial, "blk0"));
+    }
+}
