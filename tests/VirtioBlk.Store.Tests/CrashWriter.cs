@@ -24,8 +24,8 @@ internal static class CrashWriter
         })!;
 
     /// <summary>
-    /// Writes for ever into the top of a chain. Every so often it forks: the top is frozen and gets an overlay, to which writing goes
-    /// on at once, while another thread flushes the frozen layer.
+    /// Writes for ever into the top of a chain. Every so often it forks: the top is frozen and gets an overlay, to
+    /// which writing goes on at once, while another thread flushes the frozen layer.
     /// </summary>
     public static int Write(string path, int seed)
     {

@@ -89,7 +89,8 @@ public sealed class KillTests : IDisposable
 
         CrashWorkload expected = new(CrashWriter.DiskBytes, CrashWriter.ClusterBytes, seed);
         expected.StartFrom(before);
-        path = acknowledged.FindLast(line => line.StartsWith("fork ", StringComparison.Ordinal))?["fork ".Length..] ?? path;
+        string? fork = acknowledged.FindLast(line => line.StartsWith("fork ", StringComparison.Ordinal));
+        if (fork is not null) path = fork["fork ".Length..];
         int flushed = int.Parse(acknowledged.FindLast(line => char.IsAsciiDigit(line[0])) ?? "0");
         int operation = 0;
         while (operation < flushed)

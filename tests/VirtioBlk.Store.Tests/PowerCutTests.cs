@@ -65,7 +65,9 @@ public sealed class PowerCutTests : IDisposable
         }
     }
 
-    /// <summary>The refcount table moves: a cut at any point leaves the old one or the new one in force, and both right.</summary>
+    /// <summary>
+    /// The refcount table moves: a cut at any point leaves the old one or the new one in force, and both right.
+    /// </summary>
     [Fact]
     public void Leaves_one_of_two_refcount_tables()
     {
@@ -75,7 +77,8 @@ public sealed class PowerCutTests : IDisposable
         using (Qcow2Image image = Qcow2Image.Open(_folder["new"], readOnly: false))
         {
             // One cluster of table counts 8 MiB of file.
-            for (int i = 0; new FileInfo(_folder["new"]).Length < (8 << 20) - 16384; i++) image.WritePattern(i * 8192, 8192, 1);
+            for (int i = 0; new FileInfo(_folder["new"]).Length < (8 << 20) - 16384; i++)
+                image.WritePattern(i * 8192, 8192, 1);
         }
 
         byte[] disk = File.ReadAllBytes(_folder["new"]);
@@ -88,7 +91,8 @@ public sealed class PowerCutTests : IDisposable
         foreach (RecordingFile.Event change in file.Events)
         {
             unsynced.Add(change);
-            foreach ((string mode, byte[] left) in Cuts(disk, unsynced, random)) AssertQemuFindsSound(left, Bytes, mode);
+            foreach ((string mode, byte[] left) in Cuts(disk, unsynced, random))
+                AssertQemuFindsSound(left, Bytes, mode);
             if (change.Bytes is not null) continue;
             foreach (RecordingFile.Event synced in unsynced) Apply(ref disk, synced, _ => true);
             unsynced.Clear();
@@ -135,8 +139,10 @@ public sealed class PowerCutTests : IDisposable
         Assert.Equal(newName, done.BackingName);
         File.WriteAllBytes(_folder["done"], disk);
         string info = Qemu.Img("info", "--output=json", _folder["done"]);
-        if (newName is not null) Assert.Contains($"\"backing-filename\": \"{newName}\"", info, StringComparison.Ordinal);
-        else Assert.DoesNotContain("backing-filename", info, StringComparison.Ordinal);
+        if (newName is not null)
+            Assert.Contains($"\"backing-filename\": \"{newName}\"", info, StringComparison.Ordinal);
+        else
+            Assert.DoesNotContain("backing-filename", info, StringComparison.Ordinal);
 
         static string? Lengthen(string? name) => name is null || name.StartsWith("short", StringComparison.Ordinal)
             ? name

@@ -21,14 +21,18 @@ internal static class BackingPaths
         return Path.Combine(Path.GetDirectoryName(Path.GetFullPath(image)) ?? "/", name);
     }
 
-    /// <summary>The name of a file in one image, in the manner another image names it: relative if it is there.</summary>
+    /// <summary>The name of a file for the header of one image, relative if it is relative in another's.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="model">The image that names it now.</param>
+    /// <param name="image">The image that is to name it.</param>
     public static string Name(string path, Qcow2Image model, Qcow2Image image)
     {
         string full = Path.GetFullPath(path);
         bool isRelative = model.BackingName is { } name
             && !Path.IsPathRooted(name)
             && Path.GetFullPath(Resolve(model.Path, name)) == full;
-        return isRelative ? Path.GetRelativePath(Path.GetDirectoryName(Path.GetFullPath(image.Path)) ?? "/", full) : full;
+        if (!isRelative) return full;
+        return Path.GetRelativePath(Path.GetDirectoryName(Path.GetFullPath(image.Path)) ?? "/", full);
     }
 
     private static bool HasProtocol(string name) =>

@@ -126,13 +126,23 @@ public sealed class Qcow2Image : IDiskLayer
     /// <param name="backing">
     /// What is under it; null for zeros. The name in the image is not looked at.
     /// </param>
-    /// <param name="ownsBacking">Whether the backing belongs to the image. False where several images share one.</param>
-    /// <param name="mode">What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.</param>
+    /// <param name="ownsBacking">
+    /// Whether what is under the image is disposed with it. False where several images share it.
+    /// </param>
+    /// <param name="mode">
+    /// What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.
+    /// </param>
     /// <exception cref="DiskInUseException">Somebody else has it open in a way that excludes this.</exception>
-    /// <exception cref="DiskException">It cannot be opened, is no qcow2 image, is damaged, or uses something that is not supported.</exception>
+    /// <exception cref="DiskException">
+    /// It cannot be opened, is no qcow2 image, is damaged, or uses something that is not supported.
+    /// </exception>
     public static Qcow2Image Open(
         string path, bool readOnly, IBlockBackend? backing = null, bool ownsBacking = true, DiskLock? mode = null) =>
-        Open(HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)), readOnly, backing, ownsBacking: ownsBacking);
+        Open(
+            HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)),
+            readOnly,
+            backing,
+            ownsBacking: ownsBacking);
 
     /// <summary>Opens an image in a file that is open already and belongs to the image from here on.</summary>
     internal static Qcow2Image Open(
@@ -272,11 +282,11 @@ public sealed class Qcow2Image : IDiskLayer
     /// Puts this layer on top of another one: in the file, where a crash leaves the old name or the new one, and here.
     /// Both must read the same wherever this layer has nothing.
     /// </summary>
-    /// <param name="backing">What is to be under this layer, which then belongs to it; or null for nothing.</param>
+    /// <param name="backing">What is to be under this layer, on the same terms of ownership; null for nothing.</param>
     /// <param name="backingPath">Its name, as in <see cref="Create"/>; null without a backing.</param>
     /// <param name="backingFormat">Its format; null without a backing.</param>
     /// <returns>
-    /// What was under this layer until now: it belongs to the caller, and no call from here is using it any more.
+    /// What was under this layer until now: the caller's to dispose, and no call from here is using it any more.
     /// </returns>
     /// <exception cref="DiskException">The layer is not writable, or its header has no room for the name.</exception>
     public IBlockBackend? SetBacking(IBlockBackend? backing, string? backingPath, DiskFormat? backingFormat)
@@ -302,7 +312,10 @@ public sealed class Qcow2Image : IDiskLayer
         return old;
     }
 
-    /// <summary>Flushes, if it may hold anything that the file lacks, and closes this image and, where it owns it, what is under it.</summary>
+    /// <summary>
+    /// Flushes, if it may hold anything that the file lacks, and closes this image and, if it owns it, what is under
+    /// it.
+    /// </summary>
     public void Dispose()
     {
         if (_disposed) return;

@@ -20,7 +20,8 @@ namespace VirtioBlk.Store.Qcow2;
 /// <param name="gate">The image's lock.</param>
 /// <param name="cache">Its metadata.</param>
 /// <param name="refcounts">Its free space.</param>
-internal sealed class WriteBack(IHostFile file, Geometry geometry, Lock gate, MetaCache cache, Refcounts refcounts)
+internal sealed class WriteBack(
+    IHostFile file, Geometry geometry, Lock gate, MetaCache cache, Refcounts refcounts)
 {
     private const int MaxVectors = 128;
 
