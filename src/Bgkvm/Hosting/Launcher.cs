@@ -22,6 +22,7 @@ internal static class Launcher
         bool isNew = !File.Exists(directory.Config);
         InstanceConfig? created = isNew ? options.Create(directory.Name) : null;
         Preflight.CheckSocketPath(directory);
+        _ = Posix.umask(0x3f /* 0077 */); // for this process's files and those of the one it starts
         Directory.CreateDirectory(directory.Path, Private);
         using InstanceLock held = InstanceLock.TryAcquire(directory)
             ?? throw new InstanceException($"{directory.Name} is running already");
