@@ -1,1 +1,4 @@
-return 0;
+using Bgkvm;
+using Bgkvm.Hosting;
+
+return Cli.Run(args, InstanceHost.Start);

@@ -21,6 +21,8 @@ internal static class MachineMove
         from.Pause();
         try
         {
+            // An OS that has asked for a reset must get it, not go on elsewhere as if it had not.
+            if (from.Exited.IsCompleted) throw new InvalidOperationException("the guest ended before it could be moved");
             from.Save(state);
             whilePaused();
             into.Load(state);

@@ -42,16 +42,29 @@ public sealed class MemoryFile : IDisposable
     }
 
     /// <summary>Wraps a memory file received from another process.</summary>
-    /// <param name="fd">The descriptor; owned from now on.</param>
+    /// <param name="fd">The descriptor; owned from now on, closed if this throws.</param>
     /// <param name="sizeBytes">The size the sender said it has, bytes.</param>
-    /// <exception cref="LibcException">It is not a memfd, or its size can still change.</exception>
+    /// <exception cref="LibcException">It is not a memfd, its size can still change, or it is another than the sender said.</exception>
     public static MemoryFile Adopt(SafeFd fd, ulong sizeBytes)
     {
-        int seals = Libc.fcntl(fd.Fd, Libc.F_GET_SEALS, 0);
-        if (seals < 0) throw LibcException.FromLastError("fcntl(F_GET_SEALS)");
-        if ((seals & (Libc.F_SEAL_SHRINK | Libc.F_SEAL_GROW)) != (Libc.F_SEAL_SHRINK | Libc.F_SEAL_GROW))
-            throw new LibcException("fcntl(F_GET_SEALS)", Libc.EINVAL, "a memory file whose size is not sealed");
-        return new MemoryFile(fd, sizeBytes);
+        try
+        {
+            const int Fixed = Libc.F_SEAL_SHRINK | Libc.F_SEAL_GROW;
+            int seals = Libc.fcntl(fd.Fd, Libc.F_GET_SEALS, 0);
+            if (seals < 0) throw LibcException.FromLastError("fcntl(F_GET_SEALS)");
+            if ((seals & Fixed) != Fixed)
+                throw new LibcException("fcntl(F_GET_SEALS)", Libc.EINVAL, "a memory file whose size is not sealed");
+            // Mapped memory that the file does not have is a SIGBUS at the first touch.
+            long size = Libc.lseek(fd.Fd, 0, Libc.SEEK_END);
+            if (size != (long)sizeBytes)
+                throw new LibcException("lseek", Libc.EINVAL, $"a memory file of {size} bytes, said to have {sizeBytes}");
+            return new MemoryFile(fd, sizeBytes);
+        }
+        catch
+        {
+            fd.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Another handle on the same file.</summary>

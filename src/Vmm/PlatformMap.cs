@@ -1,9 +1,12 @@
 namespace Vmm;
 
-/// <summary>Where everything of the guest's platform lies: ports, windows, interrupt lines, fixed memory. The only place that knows.</summary>
+/// <summary>
+/// Where everything of the guest's platform lies: ports, windows, interrupt lines, fixed memory. The only place that
+/// knows.
+/// </summary>
 /// <remarks>
-/// A machine in the manner of QEMU's <c>microvm</c>: ISA ports at their PC addresses, ACPI registers and virtio windows in the
-/// hole below 4 GiB, tables below 1 MiB. Lines are GSIs; IOAPIC pin and GSI are the same number.
+/// A machine in the manner of QEMU's <c>microvm</c>: ISA ports at their PC addresses, ACPI registers and virtio windows
+/// in the hole below 4 GiB, tables below 1 MiB. Lines are GSIs; IOAPIC pin and GSI are the same number.
 /// </remarks>
 public static class PlatformMap
 {
@@ -52,7 +55,9 @@ public static class PlatformMap
     /// <summary>The generic event device's line.</summary>
     public const uint AcpiGsi = 9;
 
-    /// <summary>Start of the first virtio-mmio window; window n follows n × <see cref="VirtioSize"/> behind it.</summary>
+    /// <summary>
+    /// Start of the first virtio-mmio window; window n follows n × <see cref="VirtioSize"/> behind it.
+    /// </summary>
     public const ulong VirtioBase = 0xFEB0_0000;
     /// <summary>Size of a virtio-mmio window, bytes.</summary>
     public const ulong VirtioSize = 0x200;
@@ -70,7 +75,9 @@ public static class PlatformMap
     public const ulong EbdaStart = 0x9_FC00;
     /// <summary>End of conventional memory and of the EBDA.</summary>
     public const ulong LowMemoryEnd = 0xA_0000;
-    /// <summary>Start of the ACPI tables: the RSDP is the first thing here, where a guest that scans for it looks.</summary>
+    /// <summary>
+    /// Start of the ACPI tables: the RSDP is the first thing here, where a guest that scans for it looks.
+    /// </summary>
     public const ulong AcpiTablesStart = 0xE_0000;
     /// <summary>End of the area for ACPI tables (or firmware): 1 MiB.</summary>
     public const ulong AcpiTablesEnd = 0x10_0000;

@@ -87,6 +87,13 @@ public sealed class SystemDisk
         if (!IsReadOnly) _open[^2].Flush();
     }
 
+    /// <summary>Prepares to merge the layer right below the top one into the layer below that.</summary>
+    internal LayerMerge MergeBelowTop() => new(Top);
+
+    /// <summary>The chain without the layer that has been merged, which the caller has closed.</summary>
+    internal SystemDisk WithoutMerged() => new(
+        [.. Layers.SkipLast(2), Layers[^1]], [.. _open[..^2], _open[^1]]);
+
     /// <summary>Closes only the top layer: those below belong to another chain as well.</summary>
     public void CloseTop()
     {

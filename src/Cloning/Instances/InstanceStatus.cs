@@ -3,8 +3,8 @@ namespace Cloning.Instances;
 /// <summary>A look at an instance, for <c>bgkvm status</c>.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="State">What it is doing.</param>
-/// <param name="Pid">Its process.</param>
-/// <param name="StartedAt">When the process started.</param>
+/// <param name="Pid">Its process, or null when it is stopped.</param>
+/// <param name="StartedAt">When the process started, or null when it is stopped.</param>
 /// <param name="Generation">How many machines it has lived in: grows with every reboot of either kind.</param>
 /// <param name="MemoryMiB">Guest memory, MiB.</param>
 /// <param name="Cpus">vCPUs.</param>
@@ -15,8 +15,8 @@ namespace Cloning.Instances;
 public sealed record InstanceStatus(
     string Name,
     InstanceState State,
-    int Pid,
-    DateTimeOffset StartedAt,
+    int? Pid,
+    DateTimeOffset? StartedAt,
     int Generation,
     int MemoryMiB,
     int Cpus,

@@ -11,14 +11,16 @@ public sealed class ShadowHandle : IDisposable
 
     private readonly Process _process;
     private readonly ShadowLink _link;
-    private readonly ShadowCgroup _cgroup;
+    private ShadowIsolation? _isolation;
 
-    private ShadowHandle(Process process, ShadowLink link, ShadowCgroup cgroup)
+    private ShadowHandle(Process process, ShadowLink link)
     {
         _process = process;
         _link = link;
-        _cgroup = cgroup;
     }
+
+    /// <summary>The program to run as a shadow: this one, except in tests, whose process is not the product.</summary>
+    internal static string? Executable { get; set; } = Environment.ProcessPath;
 
     /// <summary>Its process id.</summary>
     public int Pid => _process.Id;
@@ -34,27 +36,28 @@ public sealed class ShadowHandle : IDisposable
         using (theirs)
         {
             UnixSocket.KeepOnExec(theirs, keep: true);
-            string self = Environment.ProcessPath ?? "/proc/self/exe";
-            ProcessStartInfo start = new(self) { UseShellExecute = false };
-            // A framework-dependent build runs under the dotnet host and has to name its assembly.
-            if (Path.GetFileNameWithoutExtension(self) == "dotnet") start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
+            ProcessStartInfo start = new(Executable ?? "/proc/self/exe") { UseShellExecute = false };
             start.ArgumentList.Add("shadow");
             start.ArgumentList.Add("--fd");
             start.ArgumentList.Add(theirs.Fd.ToString(provider: null));
             process = Process.Start(start)!;
         }
 
-        ShadowHandle handle = new(process, link, ShadowCgroup.Create(instance, process.Id));
+        ShadowHandle handle = new(process, link);
         try
         {
             Task<ShadowMessage?> first = Task.Run(() => link.Receive([]));
             if (!first.Wait(s_startLimit)) throw new ShadowException("The shadow process did not start in time");
-            return first.Result switch
+            switch (first.Result)
             {
-                ShadowMessage.Hello => handle,
-                ShadowMessage.Failed failed => throw new ShadowException(failed.Reason),
-                _ => throw new ShadowException("The shadow process ended before it began"),
-            };
+                case ShadowMessage.Hello:
+                    handle._isolation = ShadowIsolation.Apply(instance, process.Id);
+                    return handle;
+                case ShadowMessage.Failed failed:
+                    throw new ShadowException(failed.Reason);
+                default:
+                    throw new ShadowException("The shadow process ended before it began");
+            }
         }
         catch
         {
@@ -107,10 +110,12 @@ public sealed class ShadowHandle : IDisposable
                     phase(step.Step);
                     break;
                 case ShadowMessage.Ready ready:
+                    _isolation?.Lift();
                     return ready;
                 case ShadowMessage.Failed failed:
                     throw new ShadowException(failed.Reason);
                 default:
+                    _isolation?.Lift();
                     _process.WaitForExit();
                     throw new ShadowException($"The shadow process died (exit status {_process.ExitCode})");
             }
@@ -132,14 +137,16 @@ public sealed class ShadowHandle : IDisposable
         _process.WaitForExit();
         _process.Dispose();
         _link.Dispose();
-        _cgroup.Dispose();
+        _isolation?.Dispose();
     }
 
     private void Kill()
     {
         try
         {
-            if (!_process.HasExited) _process.Kill();
+            if (_process.HasExited) return;
+            _isolation?.Lift();
+            _process.Kill();
         }
         catch (InvalidOperationException)
         {

@@ -15,8 +15,7 @@ namespace Cloning.Shadow;
 public abstract record ShadowMessage
 {
     /// <summary>Shadow → instance: alive, and able to make machines. Sent before anything is paused.</summary>
-    /// <param name="Isolation">What was applied so that it runs on left-over time only, in words.</param>
-    public sealed record Hello(string Isolation) : ShadowMessage;
+    public sealed record Hello : ShadowMessage;
 
     /// <summary>
     /// Instance → shadow, after the fork: everything it needs. Two descriptors come with it: the frozen memory file, and

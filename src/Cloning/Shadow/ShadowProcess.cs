@@ -19,14 +19,13 @@ public static class ShadowProcess
     /// <returns>The process's exit status.</returns>
     public static int Run(int socketFd)
     {
-        string isolation = IdlePriority.Apply();
         SafeFd socket = new(socketFd);
         UnixSocket.KeepOnExec(socket, keep: false);
         using ShadowLink link = new(socket);
         try
         {
             using KvmHost host = KvmHost.Open();
-            link.Send(new ShadowMessage.Hello(isolation));
+            link.Send(new ShadowMessage.Hello());
             List<SafeFd> descriptors = [];
             if (link.Receive(descriptors) is not ShadowMessage.Begin begin) return 1; // given up before the fork
             EndWithInstance(link);
@@ -46,7 +45,7 @@ public static class ShadowProcess
         ulong size = MachineBuilder.MemoryBytes(begin.Config);
         MemoryFile frozen = MemoryFile.Adopt(descriptors[0], size);
         MemoryFile fresh = MemoryFile.Adopt(descriptors[1], size);
-        using ConsoleHub console = new(begin.Log);
+        using ConsoleHub console = new(begin.Log, startOver: true);
         SystemDisk[] disks = [.. begin.Chains.Select(chain => SystemDisk.Open(begin.Layers, chain))];
 
         enter(RebootPhase.ShutDown);
@@ -64,7 +63,7 @@ public static class ShadowProcess
         if (first == machine.Exited)
         {
             throw new ShadowException(
-                $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail}); its last words: {LastWords(watch.Tail)}");
+                $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail}); its last words: {LastWords.Of(watch.Tail)}");
         }
 
         machine.Pause();
@@ -113,12 +112,6 @@ public static class ShadowProcess
             Libc._exit(1);
         })
         { IsBackground = true, Name = "link" }.Start();
-
-    private static string LastWords(string tail)
-    {
-        string text = tail.ReplaceLineEndings(" ").Trim();
-        return text.Length == 0 ? "none" : text[Math.Max(0, text.Length - 300)..];
-    }
 
     private static void TrySend(ShadowLink link, ShadowMessage message)
     {

@@ -19,6 +19,7 @@ internal static class SwitchPause
         old.Pause();
         try
         {
+            if (old.Exited.IsCompleted) throw new InvalidOperationException("the instance's own guest ended before the switch");
             instance.Committed.Reset();
             instance.ManifestFile.Commit();
         }
@@ -38,6 +39,6 @@ internal static class SwitchPause
         prepared.MarkSwitched();
         next.MarkUsed();
         instance.Adopt(prepared.Next, next.Disks, prepared.NextManifest);
-        return new SwitchResult(pause, old, oldDisks, oldManifest, oldDisks.Sum(disk => disk.TopBytes));
+        return new SwitchResult(pause, old, oldDisks, oldManifest);
     }
 }

@@ -6,8 +6,8 @@ namespace Kvm.Interop;
 /// <summary>The kvm_run page a vCPU shares with the kernel, and KVM_RUN itself (api.rst §5).</summary>
 public sealed unsafe class KvmRun : IDisposable
 {
-    private const nuint KvmRunCode = 0xAE80;
-    private const int ImmediateExitOffset = 1, ExitReasonOffset = 8, UnionOffset = 32;
+    internal const nuint KvmRunCode = 0xAE80;
+    internal const int ImmediateExitOffset = 1, ExitReasonOffset = 8, UnionOffset = 32;
 
     private readonly VcpuFd _vcpu;
     private readonly SafeMapping _mapping;

@@ -11,17 +11,19 @@ namespace Kvm.Interop;
 /// </remarks>
 public static unsafe class KickSignal
 {
-    private const int SigactionSize = 152; // sizeof(struct sigaction) on x86-64 glibc: handler, 128-byte mask, flags, restorer
+    // struct sigaction on x86-64 glibc: handler, 128-byte mask, flags, restorer.
+    internal const int SigactionSize = 152, FlagsOffset = 136;
 
     /// <summary>The signal's number.</summary>
     public static int Number { get; } = Install();
 
     /// <summary>Sends it to a thread of this process.</summary>
     /// <param name="threadId">The thread's kernel id (<see cref="Libc.gettid"/>).</param>
-    /// <exception cref="LibcException">The thread does not exist.</exception>
+    /// <exception cref="LibcException">The kernel refused. A thread that has just ended is no error: it does not run either.</exception>
     public static void Send(int threadId)
     {
-        if (Libc.tgkill(Environment.ProcessId, threadId, Number) != 0)
+        const int ESRCH = 3;
+        if (Libc.tgkill(Environment.ProcessId, threadId, Number) != 0 && Marshal.GetLastPInvokeError() != ESRCH)
             throw LibcException.FromLastError("tgkill");
     }
 
@@ -30,9 +32,11 @@ public static unsafe class KickSignal
         int number = Libc.__libc_current_sigrtmin() + 3;
         byte* action = stackalloc byte[SigactionSize];
         new Span<byte>(action, SigactionSize).Clear();
-        // SAFETY: struct sigaction begins with the handler's address; a zeroed mask and zero flags are valid. getpid ignores
-        // the argument the kernel passes in a register.
+        // SAFETY: both fields lie inside the buffer, where the layout tests pin them; a zeroed mask is valid. getpid ignores the
+        // argument the kernel passes in a register.
         *(nint*)action = NativeLibrary.GetExport(NativeLibrary.Load("libc.so.6"), "getpid");
+        // A kick that finds its thread in another system call, in the middle of handling an exit, does not disturb it.
+        *(int*)(action + FlagsOffset) = Libc.SA_RESTART;
         return Libc.sigaction(number, action, null) == 0 ? number : throw LibcException.FromLastError("sigaction");
     }
 }

@@ -76,12 +76,16 @@ public static unsafe partial class Libc
     public const int AT_EMPTY_PATH = 0x1000;
     /// <summary>statx mask: type, mode, size and everything else stat(2) has.</summary>
     public const uint STATX_BASIC_STATS = 0x7FF;
+    /// <summary>lseek: from the end of the file.</summary>
+    public const int SEEK_END = 2;
     /// <summary>fallocate: do not change the file's size.</summary>
     public const int FALLOC_FL_KEEP_SIZE = 1;
     /// <summary>fallocate: free the range; it reads as zeros.</summary>
     public const int FALLOC_FL_PUNCH_HOLE = 2;
     /// <summary>fallocate: make the range read as zeros.</summary>
     public const int FALLOC_FL_ZERO_RANGE = 16;
+    /// <summary>sigaction flag: calls that the signal interrupts go on by themselves (KVM_RUN does not: it returns EINTR).</summary>
+    internal const int SA_RESTART = 0x10000000;
     /// <summary>errno: no such file.</summary>
     public const int ENOENT = 2;
     /// <summary>errno: interrupted.</summary>
@@ -154,16 +158,16 @@ public static unsafe partial class Libc
     /// <summary>ioprio_set(2), which glibc does not wrap.</summary>
     public static int ioprio_set(int which, int who, int priority) => (int)syscall(SYS_ioprio_set, which, who, priority);
 
-    /// <summary>sched_setscheduler(2) of one thread. Its parameter structure is a single int on Linux.</summary>
-    public static int SetScheduler(int thread, int policy, int priority) => sched_setscheduler(thread, policy, &priority);
+    /// <summary>setpriority(2) of one thread.</summary>
+    public static int SetNice(int thread, int nice) => setpriority(PRIO_PROCESS, thread, nice);
 
     [LibraryImport(Lib, SetLastError = true)]
-    private static partial int sched_setscheduler(int thread, int policy, int* parameter);
+    private static partial int setpriority(int which, int who, int priority);
 
     [LibraryImport(Lib, SetLastError = true)]
     private static partial nint syscall(nint number, nint first, nint second, nint third);
 
-    private const int SYS_ioprio_set = 251;
+    private const int SYS_ioprio_set = 251, PRIO_PROCESS = 0;
 
     /// <summary>socketpair(2).</summary>
     [LibraryImport(Lib, SetLastError = true)]

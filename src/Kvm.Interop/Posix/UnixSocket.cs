@@ -33,6 +33,7 @@ public static unsafe class UnixSocket
     public static void Send(SafeFd socket, ReadOnlySpan<byte> data, ReadOnlySpan<SafeFd> descriptors)
     {
         byte[] control = descriptors.Length == 0 ? [] : Control(descriptors);
+        // SAFETY: the kernel reads and writes inside the span only, which is fixed for as long as the calls take.
         fixed (byte* start = data)
         {
             for (int sent = 0; sent < data.Length;)
@@ -47,8 +48,14 @@ public static unsafe class UnixSocket
                 };
                 // MSG_NOSIGNAL: a vanished reader is an error here, not a SIGPIPE.
                 long done = Syscall.sendmsg(socket.Fd, header, MessageFlags.MSG_NOSIGNAL);
-                if (done < 0 && Stdlib.GetLastError() == Errno.EINTR) continue;
-                if (done < 0) throw new LibcException("sendmsg", NativeConvert.FromErrno(Stdlib.GetLastError()));
+                if (done < 0)
+                {
+                    // Read here and once: Mono's own GetLastError calls into its helper library and leaves 0 for the next reader.
+                    int errno = Marshal.GetLastPInvokeError();
+                    if (errno == Libc.EINTR) continue;
+                    throw new LibcException("sendmsg", errno);
+                }
+
                 sent += (int)done;
             }
         }
@@ -60,6 +67,7 @@ public static unsafe class UnixSocket
     public static int Receive(SafeFd socket, Span<byte> data, List<SafeFd> descriptors)
     {
         int got = 0;
+        // SAFETY: as in Send.
         fixed (byte* start = data)
         {
             while (got < data.Length)
@@ -73,8 +81,14 @@ public static unsafe class UnixSocket
                 };
                 header.msg_controllen = header.msg_control.Length;
                 long done = Syscall.recvmsg(socket.Fd, header, (MessageFlags)MSG_CMSG_CLOEXEC);
-                if (done < 0 && Stdlib.GetLastError() == Errno.EINTR) continue;
-                if (done < 0) throw new LibcException("recvmsg", NativeConvert.FromErrno(Stdlib.GetLastError()));
+                if (done < 0)
+                {
+                    // Read here and once: Mono's own GetLastError calls into its helper library and leaves 0 for the next reader.
+                    int errno = Marshal.GetLastPInvokeError();
+                    if (errno == Libc.EINTR) continue;
+                    throw new LibcException("recvmsg", errno);
+                }
+
                 Collect(header, descriptors);
                 if (done == 0) break;
                 got += (int)done;

@@ -9,7 +9,9 @@ public static class AcpiTables
     private const int RsdpSize = 36;
     private const int Alignment = 16;
 
-    /// <summary>Writes RSDP, DSDT, FADT, MADT and XSDT to the area below 1 MiB that the memory map reserves for them.</summary>
+    /// <summary>
+    /// Writes RSDP, DSDT, FADT, MADT and XSDT to the area below 1 MiB that the memory map reserves for them.
+    /// </summary>
     /// <param name="description">The machine.</param>
     /// <param name="memory">Its memory, of at least 1 MiB.</param>
     /// <returns>The RSDP's address, for boot_params. A guest that scans for it finds it too.</returns>
@@ -49,7 +51,9 @@ public static class AcpiTables
         return AcpiTable.Build("XSDT", 1, content);
     }
 
-    /// <summary>ACPI 6.4 §5.2.5.3. No RSDT: nothing that lacks XSDT support can run on a hardware-reduced machine.</summary>
+    /// <summary>
+    /// ACPI 6.4 §5.2.5.3. No RSDT: nothing that lacks XSDT support can run on a hardware-reduced machine.
+    /// </summary>
     private static byte[] Rsdp(Gpa xsdt)
     {
         byte[] rsdp = new byte[RsdpSize];

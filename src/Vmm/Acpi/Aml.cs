@@ -4,8 +4,8 @@ using System.Text;
 namespace Vmm.Acpi;
 
 /// <summary>
-/// AML terms as bytes (ACPI 6.4 chapter 20), nested the way ASL nests them: what reads as ASL here assembles to it. Names are
-/// paths as ASL writes them, up to two segments; segments shorter than four letters are filled up.
+/// AML terms as bytes (ACPI 6.4 chapter 20), nested the way ASL nests them: what reads as ASL here assembles to it.
+/// Names are paths as ASL writes them, up to two segments; segments shorter than four letters are filled up.
 /// </summary>
 internal static class Aml
 {
@@ -14,7 +14,8 @@ internal static class Aml
 
     public static byte[] Scope(string path, params byte[][] body) => [0x10, .. Package([.. Path(path), .. Join(body)])];
 
-    public static byte[] Device(string name, params byte[][] body) => [0x5B, 0x82, .. Package([.. Path(name), .. Join(body)])];
+    public static byte[] Device(string name, params byte[][] body) =>
+        [0x5B, 0x82, .. Package([.. Path(name), .. Join(body)])];
 
     public static byte[] Name(string name, byte[] value) => [0x08, .. Path(name), .. value];
 
@@ -33,11 +34,13 @@ internal static class Aml
 
     public static byte[] And(byte[] left, byte[] right) => [0x7B, .. left, .. right, .. Zero];
 
-    public static byte[] If(byte[] predicate, params byte[][] body) => [0xA0, .. Package([.. predicate, .. Join(body)])];
+    public static byte[] If(byte[] predicate, params byte[][] body) =>
+        [0xA0, .. Package([.. predicate, .. Join(body)])];
 
     public static byte[] Notify(string target, byte value) => [0x86, .. Path(target), .. Integer(value)];
 
-    public static byte[] PackageOf(params byte[][] elements) => [0x12, .. Package([(byte)elements.Length, .. Join(elements)])];
+    public static byte[] PackageOf(params byte[][] elements) =>
+        [0x12, .. Package([(byte)elements.Length, .. Join(elements)])];
 
     public static byte[] Integer(ulong value)
     {
@@ -63,7 +66,9 @@ internal static class Aml
         return [0x0C, (byte)(vendor >> 8), (byte)vendor, (byte)(product >> 8), (byte)product];
     }
 
-    /// <summary>Resource descriptors (ACPI 6.4 §6.4) and their end tag, whose checksum of 0 means "not computed".</summary>
+    /// <summary>
+    /// Resource descriptors (ACPI 6.4 §6.4) and their end tag, whose checksum of 0 means "not computed".
+    /// </summary>
     public static byte[] Resources(params byte[][] descriptors)
     {
         byte[] body = [.. Join(descriptors), 0x79, 0x00];
@@ -93,14 +98,17 @@ internal static class Aml
         string root = path.StartsWith('\\') ? "\\" : "";
         string[] segments = path[root.Length..].Split('.');
         byte[] prefix = segments.Length == 2 ? [0x2E] : [];
-        return [.. Encoding.ASCII.GetBytes(root), .. prefix, .. segments.SelectMany(s => Encoding.ASCII.GetBytes(s.PadRight(4, '_')))];
+        string names = string.Concat(segments.Select(segment => segment.PadRight(4, '_')));
+        return [.. Encoding.ASCII.GetBytes(root), .. prefix, .. Encoding.ASCII.GetBytes(names)];
     }
 
     private static byte[] Join(byte[][] terms) => [.. terms.SelectMany(term => term)];
 
     private static byte[] Package(byte[] content) => [.. PackageLength(content.Length, -1), .. content];
 
-    /// <summary>PkgLength (ACPI 6.4 §20.2.4): the shortest form; as a package's it counts itself, as a field's it does not.</summary>
+    /// <summary>
+    /// PkgLength (ACPI 6.4 §20.2.4): the shortest form; as a package's it counts itself, as a field's it does not.
+    /// </summary>
     private static byte[] PackageLength(int length, int own)
     {
         int Counted(int bytes) => own < 0 ? length + bytes : length;

@@ -37,7 +37,8 @@ internal static class Dsdt
         Name("_HID", EisaId("PNP0C0C")),
         Name("_UID", Zero));
 
-    // The generic event device (ACPI 6.4 §5.6.9): its interrupt makes the guest run _EVT, which asks our selector what happened.
+    // The generic event device (ACPI 6.4 §5.6.9): its interrupt makes the guest run _EVT, which asks our selector what
+    // happened.
     private static byte[] EventDevice() => Device("GED",
         Name("_HID", String("ACPI0013")),
         Name("_UID", Zero),

@@ -3,7 +3,9 @@ using Kvm.Interop;
 
 namespace Vmm.Boot;
 
-/// <summary>The state in which the boot processor starts a loaded kernel: 64-bit mode, paging on, interrupts off.</summary>
+/// <summary>
+/// The state in which the boot processor starts a loaded kernel: 64-bit mode, paging on, interrupts off.
+/// </summary>
 /// <param name="Rip">The kernel's 64-bit entry point.</param>
 /// <param name="Rsi">Address of the zero page, as the kernel expects it there.</param>
 /// <param name="Rsp">Top of a small stack.</param>
@@ -15,7 +17,8 @@ namespace Vmm.Boot;
 public sealed record BootEntry(
     Gpa Rip, Gpa Rsi, Gpa Rsp, Gpa Cr3, Gpa GdtBase, ushort GdtLimit, ushort CodeSelector, ushort DataSelector)
 {
-    private const ulong Cr0ProtectionEnable = 1, Cr0ExtensionType = 1 << 4, Cr0NumericError = 1 << 5, Cr0Paging = 1UL << 31;
+    private const ulong Cr0ProtectionEnable = 1, Cr0ExtensionType = 1 << 4;
+    private const ulong Cr0NumericError = 1 << 5, Cr0Paging = 1UL << 31;
     private const ulong Cr4PhysicalAddressExtension = 1 << 5;
     private const ulong EferLongModeEnable = 1 << 8, EferLongModeActive = 1 << 10;
     private const ulong RflagsAlwaysOne = 2;

@@ -9,6 +9,8 @@ namespace Vmm.Boot;
 internal sealed class BootFile : IDisposable
 {
     private const int O_NONBLOCK = 0x800;
+    private const ulong MiB = 1 << 20;
+
     private readonly SafeFileHandle _handle;
     private readonly string _role;
 
@@ -87,10 +89,14 @@ internal sealed class BootFile : IDisposable
 
     public BootImageException Bad(string why) => new($"The {_role} {Path} {why}");
 
-    public BootImageException TooLarge(ulong endsAt, ulong memoryEnd) => Bad(
-        $"is too large for the machine's memory: it needs {MiB(endsAt + 0xF_FFFF)} MiB, and there are {MiB(memoryEnd)} MiB below 3 GiB");
+    /// <param name="start">Where it would begin.</param>
+    /// <param name="length">How much it needs from there, bytes.</param>
+    /// <param name="memoryEnd">First address above the memory it may use.</param>
+    public BootImageException TooLarge(ulong start, ulong length, ulong memoryEnd)
+    {
+        UInt128 needed = ((UInt128)start + length + MiB - 1) / MiB;
+        return Bad($"is too large for the machine's memory: it needs {needed} MiB, and has {memoryEnd / MiB} MiB");
+    }
 
     public void Dispose() => _handle.Dispose();
-
-    private static ulong MiB(ulong bytes) => bytes >> 20;
 }

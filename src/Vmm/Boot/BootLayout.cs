@@ -1,8 +1,8 @@
 namespace Vmm.Boot;
 
 /// <summary>
-/// Where the loader puts what the kernel needs to start: in conventional memory, which the kernel itself is never loaded into.
-/// The kernel copies what it wants to keep, and may use all of it as memory afterwards.
+/// Where the loader puts what the kernel needs to start: in conventional memory, which the kernel itself is never
+/// loaded into. The kernel copies what it wants to keep, and may use all of it as memory afterwards.
 /// </summary>
 internal static class BootLayout
 {

@@ -24,7 +24,11 @@ internal static class BzImage
         ushort version = BinaryPrimitives.ReadUInt16LittleEndian(head[SetupHeader.Version..]);
         ushort flags = BinaryPrimitives.ReadUInt16LittleEndian(head[SetupHeader.ExtendedLoadFlags..]);
         if (version < SetupHeader.MinimumVersion || (flags & SetupHeader.KernelHas64BitEntry) == 0)
-            throw file.Bad($"has no 64-bit entry point (boot protocol {version >> 8}.{version & 0xFF:D2}; x86-64 since 2.12 is needed)");
+        {
+            throw file.Bad($"has no 64-bit entry point (boot protocol {version >> 8}.{version & 0xFF:D2}; "
+                + "x86-64 since 2.12 is needed)");
+        }
+
 
         int sectors = head[SetupHeader.SetupSectors] is 0 ? DefaultSetupSectors : head[SetupHeader.SetupSectors];
         long payload = (sectors + 1) * SectorSize;
@@ -35,7 +39,7 @@ internal static class BzImage
         ulong needed = Math.Max(size, BinaryPrimitives.ReadUInt32LittleEndian(head[SetupHeader.InitSize..]));
         ulong memoryEnd = memory.Layout.Regions[0].Length;
         if (address < BootLayout.KernelMinimum || size == 0) throw file.Bad("is damaged: its header makes no sense");
-        if (address > memoryEnd || needed > memoryEnd - address) throw file.TooLarge(checked(address + needed), memoryEnd);
+        if (address > memoryEnd || needed > memoryEnd - address) throw file.TooLarge(address, needed, memoryEnd);
         file.Read(payload, memory, address, size);
 
         int headerEnd = Math.Min(SetupHeader.Magic + head[SetupHeader.JumpDistance], SetupHeader.EndLimit);

@@ -3,7 +3,9 @@ using CowMemory;
 
 namespace Vmm.Boot;
 
-/// <summary>An ELF64 vmlinux: segments to load at their physical addresses, entered at its 64-bit entry point.</summary>
+/// <summary>
+/// An ELF64 vmlinux: segments to load at their physical addresses, entered at its 64-bit entry point.
+/// </summary>
 internal static class ElfKernel
 {
     private const int HeaderSize = 64, ProgramHeaderSize = 56, MaxProgramHeaders = 64;
@@ -11,7 +13,8 @@ internal static class ElfKernel
     private const ushort TypeExecutable = 2, MachineX86_64 = 62;
     private const uint TypeLoad = 1, TypeInterpreter = 3;
 
-    // What such a kernel's own header would say: it is not in the ELF file. The limits are those of every x86-64 kernel.
+    // What such a kernel's own header would say: it is not in the ELF file. The limits are those of every x86-64
+    // kernel.
     private const uint InitrdAddressMax = 0x7FFF_FFFF, CommandLineMax = 2047, Alignment = 0x20_0000;
     private const int SynthesizedHeaderEnd = 0x268;
 
@@ -59,12 +62,13 @@ internal static class ElfKernel
     private static void LoadSegment(BootFile file, in Segment segment, GuestMemory memory)
     {
         if (segment.FileSize > segment.MemorySize) throw file.Bad("is damaged: its program headers make no sense");
-        if (segment.Offset > (ulong)file.Length || segment.FileSize > (ulong)file.Length - segment.Offset) throw file.Truncated();
+        ulong fileEnd = (ulong)file.Length;
+        if (segment.Offset > fileEnd || segment.FileSize > fileEnd - segment.Offset) throw file.Truncated();
         ulong memoryEnd = memory.Layout.Regions[0].Length;
         if (segment.Physical < BootLayout.KernelMinimum)
             throw file.Bad($"wants to be loaded to 0x{segment.Physical:x}; kernels begin at 1 MiB or above");
         if (segment.Physical > memoryEnd || segment.MemorySize > memoryEnd - segment.Physical)
-            throw file.TooLarge(unchecked(segment.Physical + segment.MemorySize), memoryEnd);
+            throw file.TooLarge(segment.Physical, segment.MemorySize, memoryEnd);
 
         file.Read((long)segment.Offset, memory, segment.Physical, segment.FileSize);
         ulong zeros = segment.MemorySize - segment.FileSize;
@@ -96,7 +100,9 @@ internal static class ElfKernel
             BinaryPrimitives.ReadUInt64LittleEndian(header[32..]),
             BinaryPrimitives.ReadUInt64LittleEndian(header[40..]));
 
-        /// <summary>The physical address of an entry point in this segment. Linux names a physical one, ELF means a virtual one.</summary>
+        /// <summary>
+        /// The physical address of an entry point in this segment. Linux names a physical one, ELF means a virtual one.
+        /// </summary>
         public ulong? Translate(ulong entry)
         {
             if (entry - Physical < MemorySize) return entry;

@@ -22,6 +22,7 @@ public static class LinuxLoader
         WriteCommandLine(config.CommandLine, kernel, memory);
         WriteZeroPage(kernel, initrd, rsdp, memory);
         LongMode.Write(memory);
+        ResetVector.Write(memory);
         return new BootEntry(
             Rip: new Gpa(kernel.Entry),
             Rsi: new Gpa(BootLayout.BootParams),
@@ -39,8 +40,9 @@ public static class LinuxLoader
         file.Read(0, head);
         if (BzImage.Matches(head)) return BzImage.Load(file, head, memory);
         if (ElfKernel.Matches(head)) return ElfKernel.Load(file, head, memory);
-        string seems = ImageKind.Of(head) is { } kind ? $"it looks like {kind}" : "neither a bzImage nor an ELF vmlinux";
-        throw file.Bad($"is not a Linux kernel for x86-64: {seems}");
+        string? kind = ImageKind.Of(head);
+        throw file.Bad("is not a Linux kernel for x86-64: "
+            + (kind is null ? "neither a bzImage nor an ELF vmlinux" : $"it looks like {kind}"));
     }
 
     /// <summary>As high as the kernel allows: out of the way of the kernel's own growth from below.</summary>
@@ -51,7 +53,7 @@ public static class LinuxLoader
         ulong memoryEnd = memory.Layout.Regions[0].Length;
         ulong top = Math.Min(kernel.InitrdLimit + 1, memoryEnd);
         ulong bottom = AlignUp(kernel.End);
-        if (bottom > top || length > top - bottom) throw file.TooLarge(checked(bottom + length), top);
+        if (bottom > top || length > top - bottom) throw file.TooLarge(bottom, length, top);
         ulong start = (top - length) & ~(MemoryLayout.PageSize - 1);
         file.Read(0, memory, start, length);
         return (start, length);
@@ -62,14 +64,15 @@ public static class LinuxLoader
         int length = Encoding.UTF8.GetByteCount(commandLine);
         ulong limit = Math.Min(kernel.CommandLineLimit, BootLayout.CommandLineEnd - BootLayout.CommandLine - 1);
         if ((ulong)length > limit)
-            throw new BootImageException($"The kernel's command line is too long: {length} bytes, and it takes {limit}");
-        if (commandLine.Contains('\0')) throw new BootImageException("The kernel's command line contains a zero character");
+            throw new BootImageException($"The command line is too long: {length} bytes, and the kernel takes {limit}");
+        if (commandLine.Contains('\0')) throw new BootImageException("The command line contains a zero character");
         Span<byte> target = memory.Write(new Gpa(BootLayout.CommandLine), length + 1);
         Encoding.UTF8.GetBytes(commandLine, target);
         target[length] = 0;
     }
 
-    private static void WriteZeroPage(KernelImage kernel, (ulong Start, ulong Length) initrd, Gpa rsdp, GuestMemory memory)
+    private static void WriteZeroPage(
+        KernelImage kernel, (ulong Start, ulong Length) initrd, Gpa rsdp, GuestMemory memory)
     {
         Span<byte> page = memory.Write(new Gpa(BootLayout.BootParams), SetupHeader.ZeroPageSize);
         page.Clear();

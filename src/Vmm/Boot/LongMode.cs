@@ -3,7 +3,9 @@ using CowMemory;
 
 namespace Vmm.Boot;
 
-/// <summary>What a processor needs in memory to be in 64-bit mode: segments, and page tables that map 4 GiB to themselves.</summary>
+/// <summary>
+/// What a processor needs in memory to be in 64-bit mode: segments, and page tables that map 4 GiB to themselves.
+/// </summary>
 internal static class LongMode
 {
     public const ushort CodeSelector = 0x10, DataSelector = 0x18;
@@ -14,7 +16,7 @@ internal static class LongMode
 
     // Page table bits (Intel SDM vol. 3 §4.5). Pages of 2 MiB: every processor has them, unlike those of 1 GiB.
     private const ulong Present = 1, Writable = 2, LargePage = 0x80;
-    private const ulong LargePageSize = 0x20_0000;
+    private const ulong LargePageSize = 0x20_0000, TableSize = 0x1000;
     private const int Entries = 512, Directories = 4;
 
     public static void Write(GuestMemory memory)
@@ -24,9 +26,11 @@ internal static class LongMode
         BinaryPrimitives.WriteUInt64LittleEndian(gdt[CodeSelector..], CodeDescriptor);
         BinaryPrimitives.WriteUInt64LittleEndian(gdt[DataSelector..], DataDescriptor);
 
-        WriteTable(memory, BootLayout.PageMap4, 1, BootLayout.PageDirectoryPointers | Present | Writable, 0);
-        WriteTable(memory, BootLayout.PageDirectoryPointers, Directories, BootLayout.PageDirectories | Present | Writable, 0x1000);
-        WriteTable(memory, BootLayout.PageDirectories, Directories * Entries, Present | Writable | LargePage, LargePageSize);
+        const ulong Table = Present | Writable, Page = Present | Writable | LargePage;
+        WriteTable(memory, BootLayout.PageMap4, 1, BootLayout.PageDirectoryPointers | Table, 0);
+        WriteTable(memory, BootLayout.PageDirectoryPointers, Directories,
+            BootLayout.PageDirectories | Table, TableSize);
+        WriteTable(memory, BootLayout.PageDirectories, Directories * Entries, Page, LargePageSize);
     }
 
     private static void WriteTable(GuestMemory memory, ulong address, int count, ulong first, ulong step)

@@ -1,8 +1,8 @@
 namespace Vmm.Boot;
 
 /// <summary>
-/// Offsets of the boot protocol (Linux Documentation/arch/x86/boot.rst and zero-page.rst): the same in a bzImage's first sector as
-/// in the zero page.
+/// Offsets of the boot protocol (Linux Documentation/arch/x86/boot.rst and zero-page.rst): the same in a bzImage's
+/// first sector as in the zero page.
 /// </summary>
 internal static class SetupHeader
 {
@@ -11,7 +11,6 @@ internal static class SetupHeader
     public const int E820Entries = 0x1E8;
     public const int E820Table = 0x2D0;
     public const int E820EntrySize = 20;
-    public const int E820MaxEntries = 128;
     public const int ZeroPageSize = 4096;
 
     // struct setup_header
@@ -34,7 +33,9 @@ internal static class SetupHeader
     public const int PreferredAddress = 0x258;
     public const int InitSize = 0x260;
 
-    /// <summary>One past the last byte the header can have in the zero page: the next field of struct boot_params is there.</summary>
+    /// <summary>
+    /// One past the last byte the header can have in the zero page: the next field of struct boot_params is there.
+    /// </summary>
     public const int EndLimit = 0x290;
 
     public const ushort BootFlagValue = 0xAA55;

@@ -1,13 +1,17 @@
 namespace Vmm.Buses;
 
-/// <summary>Ranges of addresses and their devices, sorted once and never changed: lookups need no lock and allocate nothing.</summary>
+/// <summary>
+/// Ranges of addresses and their devices, sorted once and never changed: lookups need no lock and allocate nothing.
+/// </summary>
 internal sealed class AddressMap<TDevice> where TDevice : class
 {
     private readonly Entry[] _entries;
 
     /// <param name="ranges">In any order.</param>
     /// <param name="highest">The last address there is.</param>
-    /// <exception cref="ArgumentException">A range is empty, overlaps another, or ends above <paramref name="highest"/>.</exception>
+    /// <exception cref="ArgumentException">
+    /// A range is empty, overlaps another, or ends above <paramref name="highest"/>.
+    /// </exception>
     public AddressMap(IEnumerable<(ulong Start, ulong Length, TDevice Device)> ranges, ulong highest)
     {
         _entries = [.. ranges.OrderBy(r => r.Start).Select(r => new Entry(r.Start, r.Length, r.Device))];
@@ -17,8 +21,10 @@ internal sealed class AddressMap<TDevice> where TDevice : class
             if (length == 0) throw new ArgumentException($"The range at 0x{start:x} is empty", nameof(ranges));
             if (start > highest || length - 1 > highest - start)
                 throw new ArgumentException($"The range at 0x{start:x} ends above 0x{highest:x}", nameof(ranges));
-            if (i > 0 && start - _entries[i - 1].Start < _entries[i - 1].Length)
-                throw new ArgumentException($"The range at 0x{start:x} overlaps the one at 0x{_entries[i - 1].Start:x}", nameof(ranges));
+            if (i == 0) continue;
+            (ulong other, ulong reach, _) = _entries[i - 1];
+            if (start - other < reach)
+                throw new ArgumentException($"The ranges at 0x{other:x} and 0x{start:x} overlap", nameof(ranges));
         }
     }
 

@@ -14,8 +14,8 @@ public sealed class MmioBus
         _map = new AddressMap<IMmioDevice>(ranges.Select(r => (r.Start, r.Length, r.Device)), ulong.MaxValue);
 
     /// <summary>
-    /// Answers a load. Addresses without a device read as all ones, as they do on real machines when no target claims the cycle:
-    /// drivers take all ones for "no device here", while zeros can pass for a register that is fine.
+    /// Answers a load. Addresses without a device read as all ones, as they do on real machines when no target claims
+    /// the cycle: drivers take all ones for "no device here", while zeros can pass for a register that is fine.
     /// </summary>
     /// <param name="address">Guest-physical address.</param>
     /// <param name="data">1 to 8 bytes to fill.</param>

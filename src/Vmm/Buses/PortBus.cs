@@ -1,6 +1,8 @@
 namespace Vmm.Buses;
 
-/// <summary>The I/O ports. Immutable, so any vCPU thread may use it at any time; what a device needs to lock, it locks.</summary>
+/// <summary>
+/// The I/O ports. Immutable, so any vCPU thread may use it at any time; what a device needs to lock, it locks.
+/// </summary>
 public sealed class PortBus
 {
     private readonly AddressMap<IPortDevice> _map;
@@ -9,9 +11,12 @@ public sealed class PortBus
     /// <param name="ranges">The devices' ports, in any order.</param>
     /// <exception cref="ArgumentException">A range is empty, overlaps another, or ends above port 0xFFFF.</exception>
     public PortBus(params IEnumerable<PortRange> ranges) =>
-        _map = new AddressMap<IPortDevice>(ranges.Select(r => ((ulong)r.Start, (ulong)r.Count, r.Device)), ushort.MaxValue);
+        _map = new AddressMap<IPortDevice>(
+            ranges.Select(r => ((ulong)r.Start, (ulong)r.Count, r.Device)), ushort.MaxValue);
 
-    /// <summary>Answers an IN. Ports without a device read as all ones: nothing drives the bus, as on an ISA machine.</summary>
+    /// <summary>
+    /// Answers an IN. Ports without a device read as all ones: nothing drives the bus, as on an ISA machine.
+    /// </summary>
     /// <param name="port">First port.</param>
     /// <param name="data">1, 2 or 4 bytes to fill.</param>
     /// <returns>Whether a device answered.</returns>

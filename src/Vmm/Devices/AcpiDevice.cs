@@ -3,7 +3,9 @@ using Virtio;
 
 namespace Vmm.Devices;
 
-/// <summary>The registers behind the ACPI tables: the generic event device's selector, sleep control and status, reset.</summary>
+/// <summary>
+/// The registers behind the ACPI tables: the generic event device's selector, sleep control and status, reset.
+/// </summary>
 /// <remarks>Offsets are <see cref="PlatformMap"/>'s. Thread-safe.</remarks>
 /// <param name="interrupt">The generic event device's line.</param>
 /// <param name="power">Told when the guest resets or switches itself off.</param>
@@ -15,7 +17,9 @@ public sealed class AcpiDevice(IInterruptLine interrupt, IPowerControl power) : 
 
     private uint _events;
 
-    /// <summary>Presses the power button: the guest's ACPI driver is told, what it does is up to it. Any thread.</summary>
+    /// <summary>
+    /// Presses the power button: the guest's ACPI driver is told, what it does is up to it. Any thread.
+    /// </summary>
     public void PressPowerButton()
     {
         Interlocked.Or(ref _events, PlatformMap.AcpiPowerButtonEvent);
@@ -51,8 +55,8 @@ public sealed class AcpiDevice(IInterruptLine interrupt, IPowerControl power) : 
     public AcpiDeviceState Save() => new() { Events = Volatile.Read(ref _events) };
 
     /// <summary>
-    /// Takes a saved state over. When an event is pending then, an edge is sent again, in case the one before was still on its way
-    /// when the machine was saved: so load the interrupt controllers first.
+    /// Takes a saved state over. When an event is pending then, an edge is sent again, in case the one before was still
+    /// on its way when the machine was saved: so load the interrupt controllers first.
     /// </summary>
     /// <param name="state">From <see cref="Save"/>.</param>
     public void Load(AcpiDeviceState state)

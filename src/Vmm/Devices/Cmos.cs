@@ -5,9 +5,9 @@ namespace Vmm.Devices;
 
 /// <summary>The clock and its battery-backed memory: an MC146818 behind an index and a data port.</summary>
 /// <remarks>
-/// The clock follows the host's UTC plus what the guest has set it ahead. It has no interrupts (and the ACPI tables give it none):
-/// alarms never fire, while the update-ended flag can be polled. Memory beyond the clock's registers is plain storage, filled with
-/// what PC firmware looks for there. Thread-safe.
+/// The clock follows the host's UTC plus what the guest has set it ahead. It has no interrupts (and the ACPI tables
+/// give it none): alarms never fire, while the update-ended flag can be polled. Memory beyond the clock's registers is
+/// plain storage, filled with what PC firmware looks for there. Thread-safe.
 /// </remarks>
 public sealed class Cmos : IPortDevice
 {
@@ -22,7 +22,8 @@ public sealed class Cmos : IPortDevice
     private const int Size = 128;
     private const int FirstYear = 1970, LastYear = 2399;
 
-    // UIP rises at least this long before an update (MC146818 data sheet, "update cycle"): who sees it low has that long to read.
+    // UIP rises at least this long before an update (MC146818 data sheet, "update cycle"): who sees it low has that
+    // long to read.
     private static readonly long s_updateTicks = TimeSpan.FromMicroseconds(244).Ticks;
 
     private readonly Lock _gate = new();
@@ -43,8 +44,8 @@ public sealed class Cmos : IPortDevice
         _memory[RegisterB] = Hours24Bit;
         _secondSeen = NowTicks() / TimeSpan.TicksPerSecond;
 
-        // The sizes a PC BIOS keeps: KiB below 640 KiB, KiB above 1 MiB (at most 63 MiB of them), 64 KiB units above 16 MiB and
-        // above 4 GiB; and SeaBIOS's count of further CPUs.
+        // The sizes a PC BIOS keeps: KiB below 640 KiB, KiB above 1 MiB (at most 63 MiB of them), 64 KiB units above 16
+        // MiB and above 4 GiB; and SeaBIOS's count of further CPUs.
         const ulong KiB = 1024, MiB = 1024 * KiB, Unit = 64 * KiB;
         ulong low = layout.Regions[0].Length;
         Store(0x15, 640);
@@ -89,7 +90,9 @@ public sealed class Cmos : IPortDevice
         lock (_gate) return new CmosState { Index = _index, Memory = [.. _memory], OffsetTicks = _offsetTicks };
     }
 
-    /// <summary>Takes a saved state over. The clock goes on from the host's time now, not from the time of the save.</summary>
+    /// <summary>
+    /// Takes a saved state over. The clock goes on from the host's time now, not from the time of the save.
+    /// </summary>
     /// <param name="state">From <see cref="Save"/>.</param>
     /// <exception cref="ArgumentException">It is not 128 bytes.</exception>
     public void Load(CmosState state)
@@ -104,7 +107,8 @@ public sealed class Cmos : IPortDevice
         }
     }
 
-    private static bool IsTime(int register) => register is Seconds or Minutes or Hours or (>= DayOfWeek and <= Year) or CenturyRegister;
+    private static bool IsTime(int register) =>
+        register is Seconds or Minutes or Hours or (>= DayOfWeek and <= Year) or CenturyRegister;
 
     private byte ReadRegister(int register)
     {
@@ -176,7 +180,8 @@ public sealed class Cmos : IPortDevice
         _memory[CenturyRegister] = Encode(now.Year / 100);
     }
 
-    // A date that does not exist, or centuries away, leaves the clock as it was: the guest's business, no reason to stop.
+    // A date that does not exist, or centuries away, leaves the clock as it was: the guest's business, no reason to
+    // stop.
     private void AdoptTime()
     {
         int hours = _memory[Hours];
@@ -195,7 +200,8 @@ public sealed class Cmos : IPortDevice
     private byte Encode(int value) =>
         (byte)((_memory[RegisterB] & BinaryBit) != 0 ? value : ((value / 10) << 4) | (value % 10));
 
-    private int Decode(byte value) => (_memory[RegisterB] & BinaryBit) != 0 ? value : ((value >> 4) * 10) + (value & 0xF);
+    private int Decode(byte value) =>
+        (_memory[RegisterB] & BinaryBit) != 0 ? value : ((value >> 4) * 10) + (value & 0xF);
 
     private void Store(int register, ulong value)
     {

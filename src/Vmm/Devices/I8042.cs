@@ -3,10 +3,13 @@ using Vmm.Buses;
 namespace Vmm.Devices;
 
 /// <summary>
-/// What is left of a PC's keyboard controller: the reset line (command 0xFE, or bit 0 of its output port) and an A20 gate that is
-/// always open. Nothing is plugged into it, and ACPI says it is absent; guests use it to reset. Thread-safe.
+/// What is left of a PC's keyboard controller: the reset line (command 0xFE, or bit 0 of its output port) and an A20
+/// gate that is always open. Nothing is plugged into it, and ACPI says it is absent; guests use it to reset.
+/// Thread-safe.
 /// </summary>
-/// <remarks>Claims ports 0x60 to 0x64; those between its two read as all ones (0x61 belongs to KVM's PIT, and never gets here).</remarks>
+/// <remarks>
+/// Claims ports 0x60 to 0x64; those between its two read as all ones (0x61 belongs to KVM's PIT, and never gets here).
+/// </remarks>
 /// <param name="power">Told about a reset.</param>
 public sealed class I8042(IPowerControl power) : IPortDevice
 {
@@ -44,7 +47,8 @@ public sealed class I8042(IPowerControl power) : IPortDevice
     /// <summary>The device at rest.</summary>
     public I8042State Save()
     {
-        lock (_gate) return new I8042State { OutputFull = _outputFull, Output = _output, OutputPortNext = _outputPortNext };
+        lock (_gate)
+            return new I8042State { OutputFull = _outputFull, Output = _output, OutputPortNext = _outputPortNext };
     }
 
     /// <summary>Takes a saved state over.</summary>

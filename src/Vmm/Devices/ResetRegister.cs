@@ -2,7 +2,9 @@ using Vmm.Buses;
 
 namespace Vmm.Devices;
 
-/// <summary>A one-byte port that remembers what is written to it and resets the machine when one of its bits goes from 0 to 1.</summary>
+/// <summary>
+/// A one-byte port that remembers what is written to it and resets the machine when one of its bits goes from 0 to 1.
+/// </summary>
 public sealed class ResetRegister : IPortDevice
 {
     private readonly IPowerControl _power;
@@ -16,11 +18,15 @@ public sealed class ResetRegister : IPortDevice
         _value = value;
     }
 
-    /// <summary>The reset control register of Intel's chipsets, port 0xCF9: bit 2 resets, bits 1 and 3 say how thoroughly.</summary>
+    /// <summary>
+    /// The reset control register of Intel's chipsets, port 0xCF9: bit 2 resets, bits 1 and 3 say how thoroughly.
+    /// </summary>
     /// <param name="power">Told about a reset.</param>
     public static ResetRegister ChipsetControl(IPowerControl power) => new(power, resetBit: 0x04, value: 0);
 
-    /// <summary>System control port A of the PS/2, port 0x92: bit 0 resets, bit 1 opens A20, which here is always open.</summary>
+    /// <summary>
+    /// System control port A of the PS/2, port 0x92: bit 0 resets, bit 1 opens A20, which here is always open.
+    /// </summary>
     /// <param name="power">Told about a reset.</param>
     public static ResetRegister SystemControlA(IPowerControl power) => new(power, resetBit: 0x01, value: 0x02);
 

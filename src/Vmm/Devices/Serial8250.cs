@@ -1,13 +1,21 @@
 using Virtio;
 using Vmm.Buses;
+using static Vmm.Devices.Uart16550;
 
 namespace Vmm.Devices;
 
-/// <summary>A serial port: a PC16550D UART that sends and receives without delay, on the eight ports of a PC's COM port.</summary>
+/// <summary>A serial port: a PC16550D UART as fast as its guest, on the eight ports of a PC's COM port.</summary>
 /// <remarks>
-/// Register and bit names are the data sheet's (National Semiconductor PC16550D, table II). As on a PC, OUT2 gates the interrupt.
-/// Received bytes that find the FIFO full wait behind it, so nothing overruns; the receive time-out elapses at once.
-/// Thread-safe: vCPU threads use the ports, any thread sends to it.
+/// <para>
+/// As on a PC, OUT2 gates the interrupt. Received bytes that find the FIFO full wait behind it, so nothing overruns;
+/// the receive time-out elapses at once. Thread-safe: vCPU threads use the ports, any thread sends to it.
+/// </para>
+/// <para>
+/// Nothing here takes time, but a port that is always ready would hold its guest in the interrupt handler, with
+/// interrupts off, for as long as there is anything to send or receive: Linux stays while the port reports work, for up
+/// to 128 KiB of it. So the next batch of input, and the transmitter's readiness after a batch of output, come when the
+/// handler has read that nothing is pending; an edge, sent ahead, sees to it that it reads that.
+/// </para>
 /// </remarks>
 /// <param name="interrupt">The port's line.</param>
 /// <param name="output">Where the guest's output goes.</param>
@@ -16,30 +24,21 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
     /// <summary>How many received bytes wait for the guest at most, behind the FIFO.</summary>
     public const int BacklogLimit = 1 << 20;
 
-    private const int FifoSize = 16;
-    private const ushort Break = 0x100; // beside a received byte of 0
-
-    private const byte IerReceived = 0x01, IerTransmitted = 0x02, IerLineStatus = 0x04, IerModemStatus = 0x08;
-    private const byte IirNone = 0x01, IirModemStatus = 0x00, IirTransmitted = 0x02, IirReceived = 0x04;
-    private const byte IirLineStatus = 0x06, IirTimeout = 0x0C, IirFifosEnabled = 0xC0;
-    private const byte FcrEnable = 0x01, FcrClearReceiver = 0x02, FcrKept = 0xC9;
-    private const byte LcrDivisorLatch = 0x80;
-    private const byte McrDtr = 0x01, McrRts = 0x02, McrOut1 = 0x04, McrOut2 = 0x08, McrLoop = 0x10, McrAll = 0x1F;
-    private const byte LsrDataReady = 0x01, LsrOverrun = 0x02, LsrBreak = 0x10, LsrTransmitterIdle = 0x60;
-    private const byte MsrCts = 0x10, MsrDsr = 0x20, MsrRing = 0x40, MsrCarrier = 0x80;
-    private const byte MsrDeltaCts = 0x01, MsrDeltaDsr = 0x02, MsrTrailingRing = 0x04, MsrDeltaCarrier = 0x08;
-
     private readonly Lock _gate = new();
-    private readonly Queue<ushort> _fifo = new(FifoSize);
-    private readonly Queue<ushort> _backlog = new();
-    private byte _ier, _fcr, _lcr, _mcr, _modemDelta, _scratch, _lineErrors;
-    private ushort _divisor = 12; // 9600 baud
-    private bool _transmitPending;
+    private readonly SerialInput _input = new();
+    private byte _ier, _fcr, _lcr, _mcr, _modemDelta, _scratch;
+    private ushort _divisor = Serial8250State.ResetDivisor;
+    private bool _transmitPending, _transmitDue;
     private bool _lineHigh;
+    private int _emptyLooks;
+
+    private bool GateOpen => (_mcr & (McrOut2 | McrLoop)) == McrOut2;
 
     private bool Looping => (_mcr & McrLoop) != 0;
 
-    private int Capacity => (_fcr & FcrEnable) != 0 ? FifoSize : 1;
+    private bool Fifos => (_fcr & FcrEnable) != 0;
+
+    private bool InputDue => !Looping && _input.IsDue;
 
     /// <inheritdoc/>
     public void Read(ushort offset, Span<byte> data)
@@ -71,8 +70,7 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
     {
         lock (_gate)
         {
-            int taken = Math.Min(bytes.Length, BacklogLimit - _backlog.Count);
-            foreach (byte b in bytes[..taken]) _backlog.Enqueue(b);
+            int taken = _input.Accept(bytes);
             Fill();
             UpdateLine();
             return taken;
@@ -80,16 +78,16 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
     }
 
     /// <summary>
-    /// Sends a break, in order with the bytes around it. To a Linux console port that allows it, a break and a letter are a SysRq.
-    /// Any thread; never blocks.
+    /// Sends a break, in order with the bytes around it. To a Linux console port that allows it, a break and a letter
+    /// are a SysRq. Any thread; never blocks.
     /// </summary>
     /// <returns>False, and nothing sent, once <see cref="BacklogLimit"/> bytes wait unread.</returns>
     public bool SendBreak()
     {
         lock (_gate)
         {
-            if (_backlog.Count >= BacklogLimit) return false;
-            _backlog.Enqueue(Break);
+            if (_input.Room == 0) return false;
+            _input.AcceptBreak();
             Fill();
             UpdateLine();
             return true;
@@ -101,7 +99,7 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
     {
         lock (_gate)
         {
-            ushort[] received = [.. _fifo, .. _backlog];
+            (byte[] received, int[] breaks) = _input.Save();
             return new Serial8250State
             {
                 InterruptEnable = _ier,
@@ -111,18 +109,18 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
                 ModemDelta = _modemDelta,
                 Scratch = _scratch,
                 Divisor = _divisor,
-                TransmitPending = _transmitPending,
-                LineErrors = _lineErrors,
-                Received = Array.ConvertAll(received, entry => (byte)entry),
-                Breaks = [.. Enumerable.Range(0, received.Length).Where(i => received[i] == Break)],
-                FifoCount = _fifo.Count,
+                TransmitPending = _transmitPending || _transmitDue,
+                LineErrors = _input.Errors,
+                Received = received,
+                Breaks = breaks,
+                FifoCount = _input.Count,
             };
         }
     }
 
     /// <summary>
-    /// Takes a saved state over. When the port's line is high then, an edge is sent again, in case the one before was still on its
-    /// way when the machine was saved: so load the interrupt controllers first.
+    /// Takes a saved state over. When the port has something to report then, an edge is sent again, in case the one
+    /// before was still on its way when the machine was saved: so load the interrupt controllers first.
     /// </summary>
     /// <param name="state">From <see cref="Save"/>.</param>
     public void Load(Serial8250State state)
@@ -136,18 +134,12 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
             _modemDelta = state.ModemDelta;
             _scratch = state.Scratch;
             _divisor = state.Divisor;
-            _transmitPending = state.TransmitPending;
-            _lineErrors = state.LineErrors;
-            _fifo.Clear();
-            _backlog.Clear();
-            for (int i = 0; i < state.Received.Length; i++)
-            {
-                ushort entry = Array.BinarySearch(state.Breaks, i) >= 0 ? Break : state.Received[i];
-                (i < state.FifoCount ? _fifo : _backlog).Enqueue(entry);
-            }
-
+            (_transmitPending, _transmitDue) = (state.TransmitPending, false);
+            _input.Load(state.Received, state.Breaks, state.FifoCount, state.LineErrors);
+            _emptyLooks = 0;
             _lineHigh = false;
             UpdateLine();
+            if (InputDue) Announce();
         }
     }
 
@@ -161,12 +153,15 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
             case 2:
                 byte source = Identify();
                 if (source == IirTransmitted) _transmitPending = false;
-                return (byte)(source | ((_fcr & FcrEnable) != 0 ? IirFifosEnabled : 0));
+                else if (source == IirNone) Settle();
+                return (byte)(source | (Fifos ? IirFifosEnabled : 0));
             case 3: return _lcr;
             case 4: return _mcr;
             case 5:
-                byte line = (byte)(LsrTransmitterIdle | _lineErrors | (_fifo.Count > 0 ? LsrDataReady : 0));
-                _lineErrors = 0;
+                byte line = (byte)(LsrTransmitterIdle | _input.Errors | (_input.Count > 0 ? LsrDataReady : 0));
+                _input.Errors = 0;
+                // A handler looks once before it leaves; who looks again is waiting for input without interrupts.
+                if (InputDue && ++_emptyLooks > 1) Fill();
                 return line;
             case 6:
                 byte modem = (byte)(ModemLines() | _modemDelta);
@@ -184,12 +179,7 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
             case 0 when latch: _divisor = (ushort)((_divisor & 0xFF00) | value); break;
             case 0: Transmit(value); break;
             case 1 when latch: _divisor = (ushort)((_divisor & 0x00FF) | (value << 8)); break;
-            case 1:
-                // The transmitter is always empty, so allowing its interrupt is enough to cause it (data sheet §8.4).
-                bool allowed = (value & IerTransmitted) != 0;
-                _transmitPending = allowed && (_transmitPending || (_ier & IerTransmitted) == 0);
-                _ier = (byte)(value & 0x0F);
-                break;
+            case 1: WriteInterruptEnable(value); break;
             case 2: WriteFifoControl(value); break;
             case 3: _lcr = value; break;
             case 4: WriteModemControl(value); break;
@@ -200,49 +190,54 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
 
     private void Transmit(byte value)
     {
-        if (!Looping) output.Write([value]);
-        else if (_fifo.Count < Capacity) Surface(value);
-        else _lineErrors |= LsrOverrun;
-        // Sent already, so the transmitter is empty again. Unread, the interrupt stays pending: no second edge for it.
-        if ((_ier & IerTransmitted) != 0) _transmitPending = true;
+        if (Looping) _input.Loop(value, Fifos);
+        else output.Write([value]);
+        if ((_ier & IerTransmitted) == 0 || _transmitPending || _transmitDue) return;
+        _transmitDue = true;
+        Announce();
     }
 
     private byte TakeReceived()
     {
-        if (!_fifo.TryDequeue(out ushort taken)) return 0;
-        if (_fifo.Count == 0) Fill();
-        else if (_fifo.Peek() == Break) _lineErrors |= LsrBreak;
-        return (byte)taken;
+        byte taken = _input.Take();
+        if (!InputDue) return taken;
+        if ((_ier & IerReceived) != 0) Announce();
+        else Fill();
+        return taken;
     }
 
-    // Every batch is an edge of its own. A guest that leaves its handler with bytes unread (Linux gives up after some hundred
-    // rounds of a long paste) is called again by the edge of the batch it was reading.
+    // The handler has seen that nothing is pending: what was due comes now, and with it an edge.
+    private void Settle()
+    {
+        if (_transmitDue) (_transmitDue, _transmitPending) = (false, true);
+        if (InputDue) Fill();
+    }
+
+    // Whatever comes in is an edge of its own, also on top of what is there: a guest that has left its handler with
+    // bytes unread is called again.
     private void Fill()
     {
-        if (Looping || _backlog.Count == 0) return;
-        while (_fifo.Count < Capacity && _backlog.TryDequeue(out ushort entry)) Surface(entry);
+        if (Looping || !_input.Fill(Fifos)) return;
         _lineHigh = false;
+        _emptyLooks = 0;
     }
 
-    // Line errors belong to the byte at the FIFO's top and show when it gets there (data sheet §8.5).
-    private void Surface(ushort entry)
+    private void WriteInterruptEnable(byte value)
     {
-        if (_fifo.Count == 0 && entry == Break) _lineErrors |= LsrBreak;
-        _fifo.Enqueue(entry);
+        // The transmitter is always empty, so allowing its interrupt is enough to cause it (data sheet §8.4).
+        bool allowed = (value & IerTransmitted) != 0;
+        _transmitPending = allowed && (_transmitPending || (_ier & IerTransmitted) == 0);
+        _transmitDue &= allowed;
+        _ier = (byte)(value & IerAll);
+        if ((_ier & IerReceived) == 0 && InputDue) Fill();
     }
 
     private void WriteFifoControl(byte value)
     {
-        bool toggled = ((value ^ _fcr) & FcrEnable) != 0;
         bool enabled = (value & FcrEnable) != 0;
-        if (toggled || (enabled && (value & FcrClearReceiver) != 0))
-        {
-            _fifo.Clear();
-            _lineErrors = 0;
-        }
-
+        if (enabled != Fifos || (enabled && (value & FcrClearReceiver) != 0)) _input.Clear();
         _fcr = enabled ? (byte)(value & FcrKept) : (byte)0;
-        if (_fifo.Count == 0) Fill();
+        if (InputDue) Fill();
     }
 
     private void WriteModemControl(byte value)
@@ -254,7 +249,7 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
         if ((changed & MsrDsr) != 0) _modemDelta |= MsrDeltaDsr;
         if ((changed & MsrCarrier) != 0) _modemDelta |= MsrDeltaCarrier;
         if ((changed & before & MsrRing) != 0) _modemDelta |= MsrTrailingRing;
-        if (_fifo.Count == 0) Fill();
+        if (InputDue) Fill();
     }
 
     // Somebody is always connected, except in loopback, where the port hears itself (data sheet §8.6).
@@ -272,22 +267,27 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) :
     // The highest of the pending sources, in the order of the data sheet's table IV.
     private byte Identify()
     {
-        if ((_ier & IerLineStatus) != 0 && _lineErrors != 0) return IirLineStatus;
-        if ((_ier & IerReceived) != 0 && _fifo.Count > 0) return _fifo.Count >= Trigger() ? IirReceived : IirTimeout;
+        if ((_ier & IerLineStatus) != 0 && _input.Errors != 0) return IirLineStatus;
+        if ((_ier & IerReceived) != 0 && _input.Count > 0) return _input.Count >= Trigger() ? IirReceived : IirTimeout;
         if (_transmitPending) return IirTransmitted;
         return (_ier & IerModemStatus) != 0 && _modemDelta != 0 ? IirModemStatus : IirNone;
     }
 
     private int Trigger()
     {
-        if ((_fcr & FcrEnable) == 0) return 1;
+        if (!Fifos) return 1;
         return (_fcr >> 6) switch { 0 => 1, 1 => 4, 2 => 8, _ => 14 };
     }
 
     private void UpdateLine()
     {
-        bool high = (_mcr & (McrOut2 | McrLoop)) == McrOut2 && Identify() != IirNone;
+        bool high = GateOpen && Identify() != IirNone;
         if (high && !_lineHigh) interrupt.Raise();
         _lineHigh = high;
+    }
+
+    private void Announce()
+    {
+        if (GateOpen) interrupt.Raise();
     }
 }

@@ -1,8 +1,11 @@
 namespace Vmm.Devices;
 
-/// <summary>All of a <see cref="Serial8250"/>, at rest. Registers by their PC16550D names.</summary>
+/// <summary>All of a <see cref="Serial8250"/>, at rest; as constructed, what it is after a reset.</summary>
 public sealed record Serial8250State
 {
+    /// <summary>The divisor after a reset: 9600 baud. The chip itself leaves it undefined.</summary>
+    internal const ushort ResetDivisor = 12;
+
     /// <summary>Interrupt enable register.</summary>
     public byte InterruptEnable { get; init; }
     /// <summary>FIFO control register, as last written without its self-clearing bits.</summary>
@@ -16,7 +19,7 @@ public sealed record Serial8250State
     /// <summary>Scratch register.</summary>
     public byte Scratch { get; init; }
     /// <summary>Divisor latch.</summary>
-    public ushort Divisor { get; init; }
+    public ushort Divisor { get; init; } = ResetDivisor;
     /// <summary>Whether the transmitter-empty interrupt is pending.</summary>
     public bool TransmitPending { get; init; }
     /// <summary>Line status bits that reading clears.</summary>

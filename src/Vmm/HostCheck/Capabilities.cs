@@ -8,6 +8,7 @@ internal static class Capabilities
     /// <summary>The check's name.</summary>
     internal const string Name = "KVM capabilities";
 
+    // Not among them: KVM_CAP_XCRS. A CPU without XSAVE has no extended control registers to save.
     private static readonly (KvmCap Cap, string For)[] s_required =
     [
         (KvmCap.UserMemory, "guest memory"),
@@ -24,7 +25,6 @@ internal static class Capabilities
         (KvmCap.VcpuEvents, "saving pending interrupts and exceptions"),
         (KvmCap.Debugregs, "saving debug registers"),
         (KvmCap.Xsave, "saving FPU and vector registers"),
-        (KvmCap.Xcrs, "saving extended control registers"),
         (KvmCap.AdjustClock, "moving the guest's clock from one machine to the next"),
     ];
 

@@ -21,8 +21,9 @@ internal static class MicroChecks
         double million = (Enough - machine.ReadRegs().Rcx) * 2 / micros; // DEC and JNE
         return million >= SlowMillionPerSecond
             ? new HostCheckResult(Name, CheckStatus.Ok, $"{million:F0} million instructions a second")
-            : new HostCheckResult(Name, CheckStatus.Warn, $"{million:F1} million instructions a second: ring 0 is emulated",
-                "hardware virtualization runs it on the CPU");
+            : new HostCheckResult(Name, CheckStatus.Warn,
+                $"{million:F1} million instructions a second: emulated, or the host is overloaded",
+                "hardware virtualization runs the guest on the CPU itself");
     }
 
     /// <summary>Whether programs can call their kernel.</summary>
@@ -56,7 +57,7 @@ internal static class MicroChecks
 
         void Try(string name, bool offered, ReadOnlySpan<byte> code)
         {
-            if (!offered) return;
+            if (!offered || machine.Hung) return;
             tried.Add(name);
             ProbeExit exit = machine.Start(code);
             if (exit.Reported) return;

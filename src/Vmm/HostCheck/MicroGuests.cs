@@ -23,7 +23,7 @@ internal static class MicroGuests
     internal static ReadOnlySpan<byte> Loop =>
     [
         0x48, 0xFF, 0xC9,                       // dec rcx
-        0x75, 0xFB,                             // jne -3
+        0x75, 0xFB,                             // jne $-3
         0xBA, 0x00, 0x0F, 0x00, 0x00,           // mov edx,0F00h
         0xEE,                                   // out dx,al
     ];
@@ -39,7 +39,7 @@ internal static class MicroGuests
     [
         0x0F, 0x05,                             // syscall
         0xCD, 0x80,                             // int 80h
-        0xEB, 0xFE,                             // jmp 0
+        0xEB, 0xFE,                             // jmp $
     ];
 
     /// <summary>The kernel's side of SYSCALL: reports 'S' and returns.</summary>
@@ -117,7 +117,7 @@ internal static class MicroGuests
     /// <summary>INT3, which Linux uses to patch itself while it runs. Its handler is a bare IRETQ.</summary>
     internal static ReadOnlySpan<byte> Breakpoint =>
     [
-        0xCC,                                   // int3
+        0xCC,                                   // int 3
         0xBA, 0x00, 0x0F, 0x00, 0x00,           // mov edx,0F00h
         0xEE,                                   // out dx,al
     ];

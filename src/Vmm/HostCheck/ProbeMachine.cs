@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using CowMemory;
 using Kvm.Interop;
 
@@ -18,7 +17,9 @@ internal sealed class ProbeMachine : IDisposable
     private const ulong Code = 0x8000, ExceptionStubs = 0x9000, Handlers = 0xA000, HandlerSize = 0x40, UserCode = 0xB000;
     private const ulong InterruptStack = 0xE000, UserStack = 0xF000, KernelStack = 0x1_0000;
     private const ushort KernelCs = 0x08, KernelSs = 0x10, UserSs = 0x23, UserCs = 0x2B, TssSelector = 0x30;
-    private const int RunLimitMillis = 300, TotalLimitMillis = 1500;
+    // A healthy guest answers within microseconds. But an emulated machine on a busy host has been seen to take a second for its
+    // first entry, and calling that a hang would refuse a host that works.
+    private const int RunLimitMillis = 10_000;
     private const uint MsrStar = 0xC000_0081, MsrLstar = 0xC000_0082, MsrSyscallMask = 0xC000_0084;
     private const ulong Rflags = 0x2, RflagsInterrupts = 0x200;
     private const ulong Cr4ForSse = 0x600, Cr4Xsave = 1 << 18;
@@ -28,7 +29,6 @@ internal sealed class ProbeMachine : IDisposable
     private readonly VcpuFd _vcpu;
     private readonly KvmRun _run;
     private readonly Watchdog _watchdog;
-    private readonly long _started = Stopwatch.GetTimestamp();
     private readonly KvmSregs _sregs;
 
     internal ProbeMachine(KvmFd kvm)
@@ -61,6 +61,9 @@ internal sealed class ProbeMachine : IDisposable
         }
     }
 
+    /// <summary>Whether a guest had to be stopped that should have come back by itself.</summary>
+    internal bool Hung { get; private set; }
+
     /// <summary>The VM, for wiring events.</summary>
     internal VmFd Vm { get; }
 
@@ -89,8 +92,7 @@ internal sealed class ProbeMachine : IDisposable
     /// <summary>Lets the micro-guest go on after it has come back.</summary>
     internal ProbeExit Continue(int limitMillis = RunLimitMillis)
     {
-        int left = TotalLimitMillis - (int)Stopwatch.GetElapsedTime(_started).TotalMilliseconds;
-        _watchdog.Arm(Math.Clamp(left, 1, limitMillis));
+        _watchdog.Arm(limitMillis);
         int errno;
         // The runtime's own signals end KVM_RUN as well: only the watchdog's count.
         while ((errno = _run.Enter()) is Libc.EINTR or Libc.EAGAIN && !_run.ImmediateExit)
@@ -99,6 +101,7 @@ internal sealed class ProbeMachine : IDisposable
 
         bool timedOut = _watchdog.Disarm() && errno != 0;
         if (errno != 0 && !timedOut) throw new KvmException("KVM_RUN", errno);
+        Hung |= timedOut && limitMillis == RunLimitMillis;
         bool port = !timedOut && _run.ExitReason == KvmExit.Io;
         return new ProbeExit(timedOut, _run.ExitReason, port ? _run.Io.Port : (ushort)0, port ? _run.IoData()[0] : (byte)0);
     }
@@ -181,24 +184,12 @@ internal sealed class ProbeMachine : IDisposable
     // All that KVM supports. Returns whether XSAVE is in it: CR4.OSXSAVE can be set only then.
     private bool GiveCpuid(KvmFd kvm)
     {
-        for (int capacity = 128; ; capacity *= 2)
-        {
-            using FamBuffer<KvmCpuid2, KvmCpuidEntry2> cpuid = new(capacity);
-            cpuid.Header.Count = (uint)capacity;
-            try
-            {
-                kvm.Exchange(KvmIoctls.KVM_GET_SUPPORTED_CPUID, cpuid);
-            }
-            catch (KvmException e) when (e.Errno == Libc.E2BIG)
-            {
-                continue;
-            }
-
-            _vcpu.Set(KvmIoctls.KVM_SET_CPUID2, cpuid);
-            foreach (ref readonly KvmCpuidEntry2 entry in cpuid.Entries)
-                if (entry.Function == 1) return (entry.Ecx & (1 << 26)) != 0;
-            return false;
-        }
+        KvmCpuidEntry2[] supported = KvmQueries.SupportedCpuid(kvm);
+        using FamBuffer<KvmCpuid2, KvmCpuidEntry2> cpuid = new(supported.Length);
+        supported.CopyTo(cpuid.Entries);
+        cpuid.Header.Count = (uint)supported.Length;
+        _vcpu.Set(KvmIoctls.KVM_SET_CPUID2, cpuid);
+        return supported.Any(leaf => leaf.Function == 1 && (leaf.Ecx & (1 << 26)) != 0);
     }
 
     private static void SetMode(ref KvmSregs sregs, bool xsave)

@@ -10,23 +10,6 @@ internal static class GuestCpuid
     private const uint Htt = 1u << 28; // leaf 1 EDX
     private const uint Svm = 1u << 2; // leaf 0x80000001 ECX
 
-    internal static KvmCpuidEntry2[] ReadSupported(KvmFd kvm)
-    {
-        for (int capacity = 128; ; capacity *= 2)
-        {
-            using FamBuffer<KvmCpuid2, KvmCpuidEntry2> buffer = new(capacity);
-            buffer.Header.Count = (uint)capacity;
-            try
-            {
-                kvm.Exchange(KvmIoctls.KVM_GET_SUPPORTED_CPUID, buffer);
-                return buffer.Entries[..(int)buffer.Header.Count].ToArray();
-            }
-            catch (KvmException e) when (e.Errno == Libc.E2BIG)
-            {
-            }
-        }
-    }
-
     /// <summary>Gives a vCPU its CPUID.</summary>
     /// <param name="vcpu">The vCPU.</param>
     /// <param name="host">Where the supported leaves come from.</param>

@@ -13,7 +13,7 @@ public sealed class KvmHost : IDisposable
     {
         _kvm = kvm;
         RunPageSize = kvm.Call(KvmIoctls.KVM_GET_VCPU_MMAP_SIZE);
-        SupportedCpuid = GuestCpuid.ReadSupported(kvm);
+        SupportedCpuid = KvmQueries.SupportedCpuid(kvm);
         _savedMsrs = new Lazy<uint[]>(() => SavedMsrList.Discover(this));
     }
 
@@ -39,6 +39,7 @@ public sealed class KvmHost : IDisposable
         {
             int version = kvm.Call(KvmIoctls.KVM_GET_API_VERSION);
             if (version != ApiVersion) throw new NotSupportedException($"{path} speaks KVM API {version}, not {ApiVersion}");
+            _ = KickSignal.Number; // installs the handler now: the first kick belongs into a pause
             return new KvmHost(kvm);
         }
         catch
@@ -57,21 +58,5 @@ public sealed class KvmHost : IDisposable
 
     internal VmFd CreateVm() => new(_kvm.Call(KvmIoctls.KVM_CREATE_VM));
 
-    internal uint[] ReadMsrIndexList()
-    {
-        // The kernel answers E2BIG and the right count to a list that is too short.
-        for (int capacity = 512; ; capacity *= 2)
-        {
-            using FamBuffer<KvmMsrList, uint> list = new(capacity);
-            list.Header.Count = (uint)capacity;
-            try
-            {
-                _kvm.Exchange(KvmIoctls.KVM_GET_MSR_INDEX_LIST, list);
-                return list.Entries[..(int)list.Header.Count].ToArray();
-            }
-            catch (KvmException e) when (e.Errno == Libc.E2BIG)
-            {
-            }
-        }
-    }
+    internal uint[] ReadMsrIndexList() => KvmQueries.MsrIndexList(_kvm);
 }

@@ -15,7 +15,7 @@ namespace Vmm.Machines;
 /// </remarks>
 public sealed class Vcpu : IDisposable
 {
-    private const int WaitStepMillis = 10, WaitLimitMillis = 1000;
+    private const int WaitStepMillis = 10, WaitLimitMillis = 10_000;
 
     private readonly VcpuFd _fd;
     private readonly KvmRun _run;
@@ -79,7 +79,7 @@ public sealed class Vcpu : IDisposable
     }
 
     /// <summary>Waits until the pause asked for has come: the guest does not run and no access is half done.</summary>
-    /// <exception cref="TimeoutException">The thread did not answer for a second: it hangs in the host.</exception>
+    /// <exception cref="TimeoutException">The thread did not answer for ten seconds: it hangs in the host.</exception>
     public void WaitPaused()
     {
         for (int waited = 0; !_paused.Wait(WaitStepMillis); waited += WaitStepMillis)
@@ -115,7 +115,8 @@ public sealed class Vcpu : IDisposable
         _fd.Set(KvmIoctls.KVM_SET_MP_STATE, As<KvmMpState>(state.MpState));
         _fd.Set(KvmIoctls.KVM_SET_REGS, As<KvmRegs>(state.Regs));
         _fd.Set(KvmIoctls.KVM_SET_SREGS, As<KvmSregs>(state.Sregs));
-        _fd.Set(KvmIoctls.KVM_SET_XCRS, As<KvmXcrs>(state.Xcrs));
+        // A processor without XSAVE has none of these registers, and KVM refuses to set none.
+        if (As<KvmXcrs>(state.Xcrs).Count > 0) _fd.Set(KvmIoctls.KVM_SET_XCRS, As<KvmXcrs>(state.Xcrs));
         _fd.Set(KvmIoctls.KVM_SET_XSAVE, As<KvmXsave>(state.Xsave));
         _fd.Set(KvmIoctls.KVM_SET_DEBUGREGS, As<KvmDebugRegs>(state.DebugRegs));
         _fd.Set(KvmIoctls.KVM_SET_LAPIC, As<KvmLapicState>(state.Lapic));

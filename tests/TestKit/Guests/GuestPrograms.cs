@@ -53,6 +53,46 @@ public static class GuestPrograms
     });
 
     /// <summary>
+    /// Sleeps, and counts the interrupts of one line of the first PIC: reports 0 when ready, then the count (its low byte) after
+    /// each. Needs a VM with an irqchip.
+    /// </summary>
+    /// <param name="line">The line, 0 to 7; all others are masked.</param>
+    /// <param name="port">Where reports go.</param>
+    public static GuestProgram InterruptCounter(int line, ushort port = TestPort) => GuestProgram.Assemble(GuestMode.Real16, a =>
+    {
+        const byte FirstVector = 0x20;
+        Label main = a.CreateLabel(), sleep = a.CreateLabel();
+        a.call(main); // leaves the handler's address on the stack
+
+        a.mov(al, 0x20); // end of interrupt
+        a.@out((byte)0x20, al);
+        a.inc(bx);
+        a.mov(al, bl);
+        a.@out(dx, al);
+        a.iret();
+
+        a.Label(ref main);
+        a.pop(ax);
+        a.mov(__word_ptr[(FirstVector + line) * 4], ax);
+        a.mov(__word_ptr[((FirstVector + line) * 4) + 2], cs);
+        // The 8259A's initialisation words: edge-triggered, vectors from 0x20, slave on line 2, 8086 mode; then the mask.
+        foreach ((byte register, byte value) in ((byte, byte)[])
+            [(0x20, 0x11), (0x21, FirstVector), (0x21, 0x04), (0x21, 0x01), (0x21, (byte)~(1 << line))])
+        {
+            a.mov(al, (sbyte)value);
+            a.@out(register, al);
+        }
+
+        a.mov(dx, port);
+        a.xor(ax, ax);
+        a.@out(dx, al);
+        a.sti();
+        a.Label(ref sleep);
+        a.hlt();
+        a.jmp(sleep);
+    });
+
+    /// <summary>
     /// Counts in memory for ever, and does what its mailbox asks for in between: fills all memory with a pattern, checks it,
     /// reports, halts. Each command is answered with its byte on a port.
     /// </summary>

@@ -4,13 +4,14 @@ namespace VirtioBlk.Store.Qcow2;
 /// <remarks>Order of locks: <see cref="WriteBack.Flushing"/> before <see cref="Gate"/>.</remarks>
 internal sealed class Metadata
 {
-    // Most of what a layer's metadata may take in memory; a chain has two or three layers.
-    private const long MaxCacheBytes = 8 << 20;
+    /// <summary>Most of what a layer's metadata may take in memory; a chain has two or three layers.</summary>
+    public const long DefaultCacheBytes = 8 << 20;
+
     private const long MinCachePages = 64;
 
     private readonly RefTableGrowth _growth;
 
-    public Metadata(IHostFile file, Header header)
+    public Metadata(IHostFile file, Header header, long maxCacheBytes)
     {
         Header = header;
         Gate = new Lock();
@@ -18,7 +19,7 @@ internal sealed class Metadata
         long pageBytes = Math.Min(geometry.ClusterBytes, MetaCache.MaxPageBytes);
         // All of a small disk's: an L2 entry of 8 bytes and a refcount of 2 for each cluster.
         long pages = geometry.Clusters(header.DiskBytes) * 10 / pageBytes + MinCachePages;
-        Cache = new MetaCache(file, geometry.ClusterBytes, (int)Math.Min(pages, MaxCacheBytes / pageBytes));
+        Cache = new MetaCache(file, geometry.ClusterBytes, (int)Math.Min(pages, maxCacheBytes / pageBytes));
         Refcounts = new Refcounts(file, header, Cache);
         Map = new ClusterMap(file, header, Cache, Refcounts);
         WriteBack = new WriteBack(file, geometry, Gate, Cache, Refcounts);

@@ -1,0 +1,138 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Text;
+using Bgkvm.Consoles;
+using Bgkvm.Hosting;
+using Cloning.Instances;
+
+namespace Bgkvm.Commands;
+
+/// <summary><c>bgkvm start</c>: boots an instance in a process of its own and shows its console.</summary>
+internal sealed class StartCommand : CliCommand
+{
+    private const int MaximumCommandLineBytes = 2047, MaximumCpus = 32;
+
+    private readonly NameArgument _name = new();
+
+    private readonly Option<DiskConfig[]> _disks = new("--disk")
+    {
+        Description = "System disk, part of what a background reboot forks; may be repeated. Raw unless format=qcow2 is said.",
+        HelpName = "PATH[,format=raw|qcow2][,ro]",
+        AllowMultipleArgumentsPerToken = false,
+        CustomParser = ParseDisks,
+    };
+
+    private readonly Option<string[]> _persistent = new("--persistent")
+    {
+        Description = "Raw disk that background reboots leave alone; may be repeated.",
+        HelpName = "PATH",
+        AllowMultipleArgumentsPerToken = false,
+    };
+
+    private readonly Option<string> _kernel = new("--kernel")
+    {
+        Description = "Linux bzImage or ELF vmlinux; read again at every boot.",
+        HelpName = "FILE",
+    };
+
+    private readonly Option<string> _initrd = new("--initrd")
+    {
+        Description = "Initial RAM disk; read again at every boot. An empty FILE takes a stored one back.",
+        HelpName = "FILE",
+    };
+
+    private readonly Option<string> _append = new("--append")
+    {
+        Description = "Kernel command line.",
+        HelpName = "STRING",
+    };
+
+    private readonly Option<int> _memory = new("--memory")
+    {
+        Description = "Guest memory, such as 512M or 6G (default 512M).",
+        HelpName = "SIZE",
+        CustomParser = ParseMemory,
+    };
+
+    private readonly NumberOption _cpus = new("--cpus", 1, MaximumCpus)
+    {
+        Description = "Number of virtual CPUs (default 1).",
+        HelpName = "N",
+    };
+
+    private readonly Option<string> _ready = new("--ready")
+    {
+        Description = "What the console shows when the OS is up (default login:).",
+        HelpName = "REGEX",
+    };
+
+    private readonly Option<bool> _detach = new("--detach") { Description = "Return as soon as the machine runs." };
+
+    /// <summary>Creates it.</summary>
+    public StartCommand() : base("start", "Boots an instance and shows its console.", """
+        Ctrl-] detaches from the console; the instance runs on.
+        A stopped instance starts again by its name alone. Options given then replace what is stored, except for the
+        system disks: they belong to the instance until "bgkvm delete NAME".
+
+        Example:
+          bgkvm start demo --disk system.img --persistent data.img --kernel vmlinuz --append "root=/dev/vda console=ttyS0"
+        """)
+    {
+        Add(_name);
+        Option[] options = [_disks, _persistent, _kernel, _initrd, _append, _memory, _cpus, _ready, _detach];
+        foreach (Option option in options) Add(option);
+        _append.Validators.Add(AtMost2047Bytes);
+        SetAction((parsed, _) => Execute(parsed));
+    }
+
+    private static DiskConfig[]? ParseDisks(ArgumentResult result)
+    {
+        List<DiskConfig> disks = [];
+        foreach (Token token in result.Tokens)
+        {
+            if (DiskArgument.Parse(token.Value, out string? error) is { } disk) disks.Add(disk);
+            else result.AddError($"--disk: {error}");
+        }
+
+        return [.. disks];
+    }
+
+    private static int ParseMemory(ArgumentResult result)
+    {
+        if (!MemorySize.TryParse(result.Tokens[0].Value, out int mib))
+        {
+            result.AddError(
+                $"--memory: '{result.Tokens[0].Value}' is not a memory size; write 512M or 6G, at least {MemorySize.MinimumMiB}M");
+        }
+
+        return mib;
+    }
+
+    private static void AtMost2047Bytes(OptionResult result)
+    {
+        int bytes = Encoding.UTF8.GetByteCount(result.GetValueOrDefault<string>() ?? "");
+        if (bytes > MaximumCommandLineBytes)
+            result.AddError($"--append has {bytes} bytes; the kernel takes {MaximumCommandLineBytes}");
+    }
+
+    private async Task<int> Execute(ParseResult parsed)
+    {
+        T? Given<T>(Option<T> option) where T : class => parsed.GetResult(option) is null ? null : parsed.GetValue(option);
+        int? GivenNumber(Option<int> option) => parsed.GetResult(option) is null ? null : parsed.GetValue(option);
+
+        StartOptions options = new(
+            Given(_disks),
+            Given(_persistent)?.Select(Path.GetFullPath).ToArray(),
+            Given(_kernel),
+            Given(_initrd),
+            Given(_append),
+            GivenNumber(_memory),
+            GivenNumber(_cpus),
+            Given(_ready));
+        InstanceDirectory directory = InstanceDirectory.Of(parsed.GetRequiredValue(_name));
+        int pid = Launcher.Start(directory, options);
+        if (!parsed.GetValue(_detach)) return await ConsoleSession.RunAsync(directory);
+        Console.Out.WriteLine($"{directory.Name} started, process {pid}");
+        return ExitCode.Done;
+    }
+}

@@ -1,0 +1,28 @@
+using System.Text.Json.Serialization;
+using Bgkvm.Hosting;
+using Cloning.Instances;
+using Vmm.HostCheck;
+
+namespace Bgkvm.Control;
+
+/// <summary>Everything that goes over the control socket or out with <c>--json</c>. Enum values are camel case words.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    Converters =
+    [
+        typeof(CamelCaseEnum<InstanceState>), typeof(CamelCaseEnum<RebootMode>), typeof(CamelCaseEnum<RebootOutcome>),
+        typeof(CamelCaseEnum<RebootPhase>), typeof(CamelCaseEnum<ShutdownMode>), typeof(CamelCaseEnum<QuiesceMode>),
+        typeof(CamelCaseEnum<CheckStatus>),
+    ])]
+[JsonSerializable(typeof(InstanceStatus))]
+[JsonSerializable(typeof(IReadOnlyList<InstanceStatus>))]
+[JsonSerializable(typeof(RebootBody))]
+[JsonSerializable(typeof(RebootProgress))]
+[JsonSerializable(typeof(RebootReport))]
+[JsonSerializable(typeof(StopBody))]
+[JsonSerializable(typeof(StopResult))]
+[JsonSerializable(typeof(Problem))]
+[JsonSerializable(typeof(StartReport))]
+[JsonSerializable(typeof(HostReport))]
+internal sealed partial class ControlJson : JsonSerializerContext;

@@ -1,0 +1,18 @@
+using Cloning.Instances;
+
+namespace Bgkvm.Control;
+
+/// <summary>The body of <c>POST /v1/reboot</c>; everything may be left out.</summary>
+/// <param name="Mode">In place unless said otherwise.</param>
+/// <param name="Shutdown">Clean unless said otherwise.</param>
+/// <param name="Quiesce">The best way there is unless said otherwise.</param>
+/// <param name="TimeoutSeconds">From the request until the OS must be ready.</param>
+internal sealed record RebootBody(
+    RebootMode Mode = RebootMode.InPlace,
+    ShutdownMode Shutdown = ShutdownMode.Clean,
+    QuiesceMode Quiesce = QuiesceMode.Auto,
+    int TimeoutSeconds = RebootBody.DefaultTimeoutSeconds)
+{
+    /// <summary>The default time-out, seconds.</summary>
+    public const int DefaultTimeoutSeconds = 300;
+}

@@ -1,0 +1,64 @@
+using Cloning.Instances;
+
+namespace Bgkvm.Hosting;
+
+/// <summary>What a <c>start</c> command line says; null is what it does not say.</summary>
+/// <param name="Disks">System disks.</param>
+/// <param name="Persistent">Persistent disks, absolute paths.</param>
+/// <param name="Kernel">Kernel image.</param>
+/// <param name="Initrd">Initial RAM disk; empty for none.</param>
+/// <param name="Append">Kernel command line.</param>
+/// <param name="MemoryMiB">Guest memory, MiB.</param>
+/// <param name="Cpus">vCPUs.</param>
+/// <param name="Ready">Ready pattern.</param>
+internal sealed record StartOptions(
+    IReadOnlyList<DiskConfig>? Disks,
+    IReadOnlyList<string>? Persistent,
+    string? Kernel,
+    string? Initrd,
+    string? Append,
+    int? MemoryMiB,
+    int? Cpus,
+    string? Ready)
+{
+    private const int DefaultMemoryMiB = 512;
+
+    /// <summary>Whether the command line says nothing but the name.</summary>
+    public bool IsEmpty => this == new StartOptions(null, null, null, null, null, null, null, null);
+
+    /// <summary>The configuration of a new instance.</summary>
+    /// <exception cref="InstanceException">Something that must be said is not.</exception>
+    public InstanceConfig Create(string name)
+    {
+        if (IsEmpty)
+            throw new InstanceException($"there is no instance {name} in {InstanceDirectory.Home}", ExitCode.NoSuchInstance);
+        if (Disks is null) throw new InstanceException($"{name} is new: it needs --disk", ExitCode.Usage);
+        if (Kernel is null) throw new InstanceException($"{name} is new: it needs --kernel", ExitCode.Usage);
+        return Over(new InstanceConfig(
+            name, Disks, [], Kernel, null, "", DefaultMemoryMiB, 1, InstanceConfig.DefaultReadyPattern));
+    }
+
+    /// <summary>What a stopped instance shall be started with.</summary>
+    /// <param name="stored">What it was started with last.</param>
+    /// <exception cref="InstanceException">Its system disks would change.</exception>
+    public InstanceConfig Over(InstanceConfig stored)
+    {
+        if (Disks is not null && !Disks.SequenceEqual(stored.SystemDisks))
+        {
+            throw new InstanceException(
+                $"{stored.Name} exists with other system disks ({string.Join(", ", stored.SystemDisks.Select(d => d.Path))}); "
+                + $"start it without --disk, or give up what it wrote: bgkvm delete {stored.Name}");
+        }
+
+        return stored with
+        {
+            PersistentDisks = Persistent ?? stored.PersistentDisks,
+            Kernel = Kernel is null ? stored.Kernel : Path.GetFullPath(Kernel),
+            Initrd = Initrd is null ? stored.Initrd : Initrd.Length == 0 ? null : Path.GetFullPath(Initrd),
+            CommandLine = Append ?? stored.CommandLine,
+            MemoryMiB = MemoryMiB ?? stored.MemoryMiB,
+            Cpus = Cpus ?? stored.Cpus,
+            ReadyPattern = Ready ?? stored.ReadyPattern,
+        };
+    }
+}

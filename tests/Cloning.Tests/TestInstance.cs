@@ -1,0 +1,114 @@
+using System.Buffers.Binary;
+using Cloning.Instances;
+using Cloning.Shadow;
+using Microsoft.Extensions.Logging.Abstractions;
+using TestKit.Guests;
+using Xunit;
+
+namespace Cloning.Tests;
+
+/// <summary>A real instance on this host's /dev/kvm that runs <see cref="TinyOs"/>, in a directory of its own.</summary>
+internal sealed class TestInstance : IDisposable
+{
+    public const int MemoryMiB = 16;
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
+    private readonly string _root = Directory.CreateTempSubdirectory("bgkvm-test-").FullName;
+    private readonly MemoryStream _output = new();
+    private readonly IDisposable _attachment;
+
+    public TestInstance(char version = '1')
+    {
+        // The shadow is another process of the product itself, not of the test runner.
+        ShadowHandle.Executable = Path.Combine(AppContext.BaseDirectory, "bgkvm-under-test", "bgkvm");
+        Install(version);
+        foreach (string disk in new[] { "system.img", "data.img" })
+            using (FileStream file = File.Create(In(disk))) file.SetLength(4 << 20);
+        InstanceDirectory directory = new(Directory.CreateDirectory(In("instance")).FullName);
+        Config = new InstanceConfig(
+            "tiny", [new DiskConfig(In("system.img"), "raw", ReadOnly: false)], [In("data.img")],
+            In("kernel"), Initrd: null, CommandLine: "", MemoryMiB, Cpus: 1, InstanceConfig.DefaultReadyPattern);
+        Instance = Instance.Open(directory, Config, NullLoggerFactory.Instance);
+        _attachment = Instance.Console.Attach(Collect, replay: 0);
+        Instance.Start();
+        WaitFor("login: ");
+    }
+
+    public InstanceConfig Config { get; }
+    public Instance Instance { get; }
+    public InstanceDirectory Files => Instance.Directory;
+
+    /// <summary>Puts a kernel where the instance boots from.</summary>
+    public void Install(char version, TinyOsBoot boot = TinyOsBoot.Normally) =>
+        File.WriteAllBytes(In("kernel"), TinyOs.Kernel(version, (ulong)MemoryMiB << 20, boot));
+
+    /// <summary>Sends a command and waits for its answer.</summary>
+    public void Ask(char command, string answer)
+    {
+        lock (_output) _output.SetLength(0);
+        Instance.Console.Write([(byte)command]);
+        WaitFor(answer);
+    }
+
+    /// <summary>How often the guest has gone round its loop.</summary>
+    public ulong Rounds()
+    {
+        lock (_output) _output.SetLength(0);
+        Instance.Console.Write("n"u8);
+        WaitUntil(() => _output.Length >= sizeof(ulong), "eight bytes");
+        lock (_output) return BinaryPrimitives.ReadUInt64LittleEndian(_output.GetBuffer());
+    }
+
+    public Task<RebootReport> RebootInBackground(TimeSpan? timeout = null) => Reboot(RebootMode.Background, timeout);
+
+    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null) =>
+        Instance.RebootAsync(
+            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit),
+            new Progress(this), TestContext.Current.CancellationToken);
+
+    /// <summary>Told of every phase of a reboot.</summary>
+    public Action<RebootPhase>? Entered { get; set; }
+
+    public void Dispose()
+    {
+        _attachment.Dispose();
+        Instance.Dispose();
+        Directory.Delete(_root, recursive: true);
+    }
+
+    public void WaitFor(string text) =>
+        WaitUntil(() => System.Text.Encoding.Latin1.GetString(_output.ToArray()).Contains(text, StringComparison.Ordinal), text);
+
+    private void WaitUntil(Func<bool> condition, string what)
+    {
+        long end = Environment.TickCount64 + (long)s_limit.TotalMilliseconds;
+        lock (_output)
+        {
+            while (!condition())
+            {
+                int left = (int)(end - Environment.TickCount64);
+                if (left <= 0 || !Monitor.Wait(_output, left))
+                {
+                    throw new TimeoutException(
+                        $"The guest did not print '{what}' but: {System.Text.Encoding.Latin1.GetString(_output.ToArray())}");
+                }
+            }
+        }
+    }
+
+    private string In(string file) => Path.Combine(_root, file);
+
+    private void Collect(ReadOnlyMemory<byte> output)
+    {
+        lock (_output)
+        {
+            _output.Write(output.Span);
+            Monitor.PulseAll(_output);
+        }
+    }
+
+    // Not System.Progress, which calls back later and on another thread.
+    private sealed class Progress(TestInstance guest) : IProgress<RebootProgress>
+    {
+        public void Report(RebootProgress value) => guest.Entered?.Invoke(value.Phase);
+    }
+}

@@ -1,0 +1,50 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Os.Tests.Driver;
+using Xunit;
+
+namespace Os.Tests;
+
+/// <summary>Coming to the console and leaving it.</summary>
+public sealed class ConsoleTests : Scenario
+{
+    [Fact]
+    public void Who_detaches_misses_nothing_when_coming_back_soon_and_the_guest_does_not_notice()
+    {
+        Vm.Start().Dispose();
+        int seen;
+        using (ConsoleProcess first = Vm.AttachByCommand())
+        {
+            first.Guest.LogIn();
+            first.Guest.Run("(i=0; while :; do echo count-$((i=i+1)); usleep 100000; done) & true");
+            seen = Number(first.Guest.WaitFor("count-([0-9]+)\r", Limits.Answer));
+            first.Guest.Send("\x1d");
+            Assert.Equal(0, first.WaitForExit());
+        }
+
+        using ConsoleProcess second = Vm.AttachByCommand();
+        // What was printed before, while nobody was there, and since, each line once.
+        Match lines = second.Guest.WaitFor($"count-{seen}\r\n[\\s\\S]*count-{seen + 30}\r\n", Limits.Answer);
+        Assert.Equal(
+            Enumerable.Range(seen, 31), Regex.Matches(lines.Value, "count-([0-9]+)\r").Select(Number));
+        using (Guest beside = Vm.Attach())
+        {
+            Assert.EndsWith("both", second.Guest.Run("kill $!; echo both"), StringComparison.Ordinal);
+            beside.WaitFor("both\r\n", Limits.Answer);
+
+            // The end of what is typed detaches as well; all of it has reached the guest.
+            second.Guest.Send("echo last-$((40 + 2))\n");
+            second.EndInput();
+            Assert.Equal(0, second.WaitForExit());
+            beside.WaitFor("last-42", Limits.Answer);
+        }
+
+        using ConsoleProcess third = Vm.AttachByCommand();
+        Assert.Equal("there", third.Guest.Run("echo there"));
+        Vm.Do("stop", Instance.Name, "--force");
+        third.Guest.WaitForEnd(Limits.Answer);
+        Assert.Equal(0, third.WaitForExit());
+    }
+
+    private static int Number(Match match) => int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,31 @@
+namespace Os.Tests.Driver;
+
+/// <summary>The demo guest's images, from the folder that BGKVM_GUEST_DIR names (scripts/guest-image demo makes it). Only read.</summary>
+internal static class Images
+{
+    /// <summary>The system disk, raw ext4.</summary>
+    public static string SystemDisk => In("system.img");
+
+    /// <summary>An empty persistent disk, raw ext4.</summary>
+    public static string PersistentDisk => In("data.img");
+
+    /// <summary>The kernel command line of the demo.</summary>
+    public static string CommandLine => File.ReadAllText(In("cmdline")).Trim();
+
+    /// <summary>A stock kernel as bzImage.</summary>
+    public static string Kernel(string series) => In($"vmlinuz-{series}");
+
+    /// <summary>The same kernel as ELF.</summary>
+    public static string ElfKernel(string series) => In($"vmlinux-{series}");
+
+    /// <summary>The initrd that goes with it.</summary>
+    public static string Initrd(string series) => In($"initrd-{series}");
+
+    private static string In(string file)
+    {
+        string folder = Environment.GetEnvironmentVariable("BGKVM_GUEST_DIR") is { Length: > 0 } given ? given
+            : throw new InvalidOperationException("BGKVM_GUEST_DIR does not say where the guest's images are");
+        string path = Path.GetFullPath(Path.Combine(folder, file));
+        return File.Exists(path) ? path : throw new FileNotFoundException($"BGKVM_GUEST_DIR has no {file}", path);
+    }
+}

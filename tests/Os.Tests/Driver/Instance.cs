@@ -1,0 +1,160 @@
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Xunit;
+
+namespace Os.Tests.Driver;
+
+/// <summary>
+/// One instance of the real executable, with a home of its own, driven by its commands alone. Kernel and persistent disk
+/// are copies; the system disk is shared by all tests, since bgkvm never writes it.
+/// </summary>
+internal sealed class Instance : IDisposable
+{
+    public const string Name = "vm";
+
+    private static readonly JsonSerializerOptions s_json =
+        new(JsonSerializerDefaults.Web) { RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true };
+
+    private readonly string _folder;
+    private int _lastPid;
+
+    public Instance()
+    {
+        _folder = Directory.CreateTempSubdirectory("bgkvm-os-").FullName;
+        Command.Run("cp", "--sparse=always", Images.PersistentDisk, PersistentDisk);
+        InstallKernel("6.1");
+    }
+
+    /// <summary>The kernel that the instance boots, at a path that stays.</summary>
+    public string Kernel => In("vmlinuz");
+    public string Initrd => In("initrd");
+    public string PersistentDisk => In("data.img");
+    /// <summary>The instance's own directory.</summary>
+    public string Home => Path.Combine(In("home"), Name);
+
+    /// <summary>The layer files there are, in the order they were made.</summary>
+    public string[] Layers => [.. Directory.EnumerateFiles(Path.Combine(Home, "layers")).Order(StringComparer.Ordinal)];
+
+    private static string Executable => Environment.GetEnvironmentVariable("BGKVM_EXE") is { Length: > 0 } given ? given : "bgkvm";
+
+    /// <summary>Puts another kernel, and its initrd, in the place of the present one, as a package manager does.</summary>
+    public void InstallKernel(string series, bool elf = false)
+    {
+        Replace(Kernel, elf ? Images.ElfKernel(series) : Images.Kernel(series));
+        Replace(Initrd, Images.Initrd(series));
+    }
+
+    /// <summary>Puts a file in the place of another in one step.</summary>
+    public static void Replace(string path, string content)
+    {
+        File.Copy(content, path + ".new", overwrite: true);
+        File.Move(path + ".new", path, overwrite: true);
+    }
+
+    /// <summary>Runs a bgkvm command to its end.</summary>
+    public CommandResult Run(params string[] arguments)
+    {
+        using Command command = Begin(arguments);
+        return command.WaitForExit(Limits.Reboot);
+    }
+
+    /// <summary>Starts a bgkvm command.</summary>
+    public Command Begin(params string[] arguments) => Command.Start(Executable, arguments, ("BGKVM_HOME", In("home")));
+
+    /// <summary>Runs a bgkvm command that must succeed.</summary>
+    /// <returns>What it printed.</returns>
+    public string Do(params string[] arguments)
+    {
+        CommandResult result = Run(arguments);
+        Assert.True(
+            result.ExitCode == 0, $"bgkvm {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Errors}{result.Output}");
+        return result.Output;
+    }
+
+    /// <summary>Starts the instance for the first time, and sits down at its console.</summary>
+    /// <param name="memory">Guest memory.</param>
+    /// <param name="cpus">vCPUs.</param>
+    /// <param name="append">What is added to the demo's kernel command line.</param>
+    public Guest Start(string memory = "128M", int cpus = 1, string append = "")
+    {
+        StartDetached(
+            "--disk", $"{Images.SystemDisk},format=raw", "--persistent", PersistentDisk, "--kernel", Kernel, "--initrd", Initrd,
+            "--append", $"{Images.CommandLine} {append}".Trim(), "--memory", memory,
+            "--cpus", cpus.ToString(CultureInfo.InvariantCulture));
+        return Attach();
+    }
+
+    /// <summary>Starts it again by its name, and sits down at its console.</summary>
+    public Guest StartAgain()
+    {
+        StartDetached();
+        return Attach();
+    }
+
+    /// <summary>Sits down at the console, by its socket.</summary>
+    public Guest Attach()
+    {
+        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(Path.Combine(Home, "console.sock")));
+        NetworkStream stream = new(socket, ownsSocket: true);
+        return new Guest(stream, stream);
+    }
+
+    /// <summary>Sits down at the console, by the command in pipes.</summary>
+    public ConsoleProcess AttachByCommand() => new(Executable, In("home"));
+
+    public InstanceView Status() => Parse<InstanceView>(Do("status", Name, "--json"));
+
+    /// <summary>Starts a background reboot that prints its phases.</summary>
+    public Command BeginReboot(params string[] options) =>
+        Begin(["reboot", Name, "--background", "--timeout", "200", .. options]);
+
+    /// <summary>Runs a background reboot that must succeed.</summary>
+    public RebootView Reboot() => Parse<RebootView>(Do("reboot", Name, "--background", "--timeout", "200", "--json"));
+
+    /// <summary>Presses the power button and waits for the end.</summary>
+    public void Stop()
+    {
+        Do("stop", Name);
+        Processes.WaitGone(_lastPid);
+    }
+
+    /// <summary>kill -9 of the instance's process.</summary>
+    public void Kill() => Processes.Kill(_lastPid);
+
+    /// <summary>Waits until the instance's process has ended by itself.</summary>
+    public void WaitGone() => Processes.WaitGone(_lastPid);
+
+    /// <summary>The end of everything that tells what went on.</summary>
+    public string Tails()
+    {
+        string[] logs = ["console.log", "shadow.log", "bgkvm.log"];
+        return string.Join('\n', logs.Select(log => $"--- {log}:\n{Tail(Path.Combine(Home, log))}"));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (_lastPid != 0 && Processes.Exists(_lastPid)) Kill();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    public static T Parse<T>(string json) => JsonSerializer.Deserialize<T>(json, s_json)!;
+
+    private void StartDetached(params string[] options)
+    {
+        string said = Do(["start", Name, .. options, "--detach"]);
+        _lastPid = int.Parse(Regex.Match(said, "process ([0-9]+)").Groups[1].ValueSpan, CultureInfo.InvariantCulture);
+    }
+
+    private static string Tail(string path)
+    {
+        if (!File.Exists(path)) return "(none)";
+        string text = File.ReadAllText(path);
+        return text.Length <= 3000 ? text : text[^3000..];
+    }
+
+    private string In(string file) => Path.Combine(_folder, file);
+}

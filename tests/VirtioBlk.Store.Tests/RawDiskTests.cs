@@ -1,0 +1,119 @@
+using System.Diagnostics;
+
+namespace VirtioBlk.Store.Tests;
+
+public sealed class RawDiskTests : IDisposable
+{
+    private readonly TempFolder _folder = new(onDisk: true);
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void Moves_more_vectors_than_one_call_takes()
+    {
+        string path = NewFile(4 << 20);
+        byte[] bytes = DiskIo.RandomBytes(2 << 20, 3);
+        using (RawDisk disk = RawDisk.Open(path, readOnly: false))
+        {
+            disk.WriteBytes(1536, bytes, cuts: 3000);
+            Assert.Equal(bytes, disk.ReadBytes(1536, bytes.Length, cuts: 2500));
+            disk.Flush();
+        }
+
+        Assert.Equal(bytes, File.ReadAllBytes(path)[1536..(1536 + bytes.Length)]);
+        Assert.Equal(4 << 20, new FileInfo(path).Length);
+    }
+
+    [Fact]
+    public void Discard_gives_space_back_and_reads_as_zeros()
+    {
+        string path = NewFile(4 << 20);
+        using RawDisk disk = RawDisk.Open(path, readOnly: false);
+        disk.WritePattern(0, 4 << 20, 0xAB);
+        disk.Flush();
+        long before = DiskIo.SpaceOf(path);
+        disk.Discard(1 << 20, 2 << 20);
+        Assert.InRange(before - DiskIo.SpaceOf(path), (2 << 20) - 4096, 4 << 20);
+        Assert.Equal(new byte[2 << 20], disk.ReadBytes(1 << 20, 2 << 20));
+        Assert.Equal(DiskIo.Pattern(512, 0xAB), disk.ReadBytes(3 << 20, 512));
+    }
+
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(false, false)]
+    public void Zeroes_exactly_the_range(bool mayUnmap, bool onDisk)
+    {
+        // A file system in memory has no FALLOC_FL_ZERO_RANGE: there zeros are written.
+        using TempFolder folder = new(onDisk);
+        string path = folder["disk.raw"];
+        File.WriteAllBytes(path, new byte[1 << 20]);
+        using RawDisk disk = RawDisk.Open(path, readOnly: false);
+        disk.WritePattern(0, 1 << 20, 0xCD);
+        disk.WriteZeroes(512, 100 << 10, mayUnmap);
+        byte[] expected = DiskIo.Pattern(1 << 20, 0xCD);
+        expected.AsSpan(512, 100 << 10).Clear();
+        Assert.Equal(expected, disk.ReadAll());
+    }
+
+    [Fact]
+    public void Frozen_and_read_only_disks_refuse_writes()
+    {
+        string path = NewFile(1 << 20);
+        using (RawDisk disk = RawDisk.Open(path, readOnly: false))
+        {
+            disk.WritePattern(0, 512, 1);
+            disk.Freeze();
+            Assert.True(disk.IsReadOnly);
+            Assert.Equal($"{path}: is frozen",
+                Assert.Throws<DiskException>(() => disk.WritePattern(0, 512, 2)).Message);
+            Assert.Throws<DiskException>(() => disk.Discard(0, 512));
+            Assert.Throws<DiskException>(() => disk.WriteZeroes(0, 512, true));
+            Assert.Equal(DiskIo.Pattern(512, 1), disk.ReadBytes(0, 512));
+        }
+
+        using RawDisk reader = RawDisk.Open(path, readOnly: true);
+        Assert.Equal($"{path}: is open for reading only",
+            Assert.Throws<DiskException>(() => reader.WritePattern(0, 512, 2)).Message);
+    }
+
+    [Fact]
+    public void Says_that_a_file_has_shrunk()
+    {
+        string path = NewFile(1 << 20);
+        using RawDisk disk = RawDisk.Open(path, readOnly: false);
+        using (FileStream stream = new(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+            stream.SetLength(512);
+        Assert.Equal(
+            $"{path}: has become shorter than it was when it was opened",
+            Assert.Throws<DiskException>(() => disk.ReadBytes(0, 1024)).Message);
+    }
+
+    [Theory]
+    [InlineData("missing", "cannot open it: No such file or directory")]
+    [InlineData("folder", "is a directory")]
+    [InlineData("fifo", "is neither a file nor a block device")]
+    [InlineData("empty", "is empty: a disk has at least one sector")]
+    [InlineData("odd", "its size, 1000 bytes, is not a multiple of 512")]
+    public void Unusable_files_give_one_clear_line(string kind, string problem)
+    {
+        string path = _folder[kind];
+        if (kind == "folder") Directory.CreateDirectory(path);
+        if (kind == "fifo") Process.Start("mkfifo", path).WaitForExit();
+        if (kind is "empty" or "odd") File.WriteAllBytes(path, new byte[kind == "odd" ? 1000 : 0]);
+        Assert.Equal($"{path}: {problem}",
+            Assert.Throws<DiskException>(() => RawDisk.Open(path, readOnly: true)).Message);
+        if (kind != "missing")
+            Assert.Equal($"{path}: {problem}",
+                Assert.Throws<DiskException>(() => RawDisk.Open(path, readOnly: kind == "folder")).Message);
+    }
+
+    private string NewFile(long bytes)
+    {
+        string path = _folder["disk.raw"];
+        using FileStream stream = File.Create(path);
+        stream.SetLength(bytes);
+        return path;
+    }
+}
