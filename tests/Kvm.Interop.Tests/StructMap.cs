@@ -3,7 +3,7 @@ namespace Kvm.Interop.Tests;
 /// <summary>Every interop structure with its C type, and its fields' C names in their order.</summary>
 internal static class StructMap
 {
-    internal static readonly (Type Type, string C, int Size, string Fields)[] All =
+    internal static (Type Type, string C, int Size, string Fields)[] All { get; } =
     [
         (typeof(IoVec), "struct iovec", 16, "iov_base iov_len"),
         (typeof(KvmClockData), "struct kvm_clock_data", 48, "clock flags pad0 realtime host_tsc pad"),
@@ -24,14 +24,16 @@ internal static class StructMap
         (typeof(KvmMsrList), "struct kvm_msr_list", 4, "nmsrs"),
         (typeof(KvmMsrs), "struct kvm_msrs", 8, "nmsrs pad"),
         (typeof(KvmPitChannelState), "struct kvm_pit_channel_state", 24,
-            "count latched_count count_latched status_latched status read_state write_state write_latch rw_mode mode bcd gate " +
-            "count_load_time"),
+            "count latched_count count_latched status_latched status read_state write_state write_latch rw_mode mode " +
+            "bcd gate count_load_time"),
         (typeof(KvmPitConfig), "struct kvm_pit_config", 64, "flags pad"),
         (typeof(KvmPitState2), "struct kvm_pit_state2", 112, "channels flags reserved"),
-        (typeof(KvmRegs), "struct kvm_regs", 144, "rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags"),
+        (typeof(KvmRegs), "struct kvm_regs", 144,
+            "rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags"),
         (typeof(KvmRunIo), "__typeof__(((struct kvm_run *)0)->io)", 16, "direction size port count data_offset"),
         (typeof(KvmRunMmio), "__typeof__(((struct kvm_run *)0)->mmio)", 24, "phys_addr data len is_write"),
-        (typeof(KvmSegment), "struct kvm_segment", 24, "base limit selector type present dpl db s l g avl unusable padding"),
+        (typeof(KvmSegment), "struct kvm_segment", 24,
+            "base limit selector type present dpl db s l g avl unusable padding"),
         (typeof(KvmSregs), "struct kvm_sregs", 312,
             "cs ds es fs gs ss tr ldt gdt idt cr0 cr2 cr3 cr4 cr8 efer apic_base interrupt_bitmap"),
         (typeof(KvmUserspaceMemoryRegion), "struct kvm_userspace_memory_region", 32,
