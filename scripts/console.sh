@@ -2,7 +2,7 @@
 # Talking to a guest's serial console: source it, set CONSOLE_IN and CONSOLE_OUT to the file descriptors that lead to and
 # from it. What was read and not yet matched is in CONSOLE_TEXT.
 
-CONSOLE_IN='' CONSOLE_OUT='' CONSOLE_TEXT=''
+CONSOLE_IN='' CONSOLE_OUT='' CONSOLE_TEXT='' CONSOLE_BEFORE='' CONSOLE_FIRST=''
 
 # await REGEX [SECONDS]: reads until REGEX matches; BASH_REMATCH holds the match, CONSOLE_BEFORE what came before it. The limit is for
 # a guest that hangs: generous, because an emulated one on a busy host is slow.
@@ -21,8 +21,12 @@ await() {
 
 tell() { printf '%s\n' "$*" >&"$CONSOLE_IN"; }
 
-# log_in [SECONDS]: waits for the login prompt and logs in as root.
-log_in() { await 'login: $' "${1:-120}" && tell root && await '# $' 120; }
+# log_in [SECONDS]: waits for the login prompt and logs in as root; what came before the prompt is in CONSOLE_FIRST.
+log_in() {
+    await 'login: $' "${1:-120}" || return 1
+    CONSOLE_FIRST=$CONSOLE_BEFORE
+    tell root && await '# $' 120
+}
 
 # ask COMMAND [SECONDS]: runs COMMAND in the guest's shell and prints its output; returns its status, 255 for no answer.
 # Control characters mark where output begins and ends: in the echo of the command they are still backslashes.

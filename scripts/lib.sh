@@ -5,7 +5,6 @@ shopt -s inherit_errexit
 umask 022
 export LC_ALL=C.UTF-8
 
-# shellcheck disable=SC2034  # for the scripts that source this
 REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bgkvm
 
@@ -126,3 +125,8 @@ make_ext4() {
     truncate -s "$size" "$file"
     mke2fs -q -t ext4 -b 4096 -m 0 -E root_owner=0:0,lazy_itable_init=1,nodiscard "$@" -d "$dir" -F "$file"
 }
+
+# No compiler or build server of ours stays behind.
+export MSBUILDDISABLENODEREUSE=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+DOTNET_ALONE=(-p:UseSharedCompilation=false)
+need_dotnet() { command -v dotnet >/dev/null || die 'needs the .NET SDK 10: see https://dot.net/download'; }

@@ -66,7 +66,7 @@ attend_machine() {
     rm -f "$RUN/control"
     mkfifo "$RUN/control"
     exec 7<>"$RUN/control" 6<&0
-    truncate -s 0 "$RUN/stdout" "$RUN/stderr"
+    truncate -s 0 "$RUN/stdout" "$RUN/stderr" "$RUN/log"
     start_machine <&6 &
     MACHINE=$!
     tail -c +1 -s 0.05 --pid="$MACHINE" -f "$RUN/stdout" & out=$!
@@ -83,7 +83,7 @@ attend_machine() {
         if (( size > seen )); then seen=$size heard=$SECONDS; fi
         if ! kill -0 "$MACHINE" 2>/dev/null; then REASON='the machine ended by itself'
         elif ! kill -0 "$out" 2>/dev/null; then STATUS=141    # nobody reads on: what SIGPIPE would have made of it
-        elif (( SECONDS > deadline )); then REASON="the machine did not end within $TIMEOUT s"
+        elif (( SECONDS > deadline )); then STATUS=124; say "the machine did not end within $TIMEOUT s"
         elif (( ! STARTED && SECONDS - heard > SILENCE )); then REASON="no sign of life for $SILENCE s"
         fi
     done

@@ -15,7 +15,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
 {
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly Dictionary<RebootPhase, TimeSpan> _entered = [];
-    private Pause? _clonePause;
+    private long _cloneMicros;
 
     /// <summary>Runs it. Blocks; on a thread of its own.</summary>
     /// <returns>Switched or Aborted; it does not throw for what goes wrong on the way.</returns>
@@ -30,28 +30,31 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             limit.Token.ThrowIfCancellationRequested();
 
             Enter(RebootPhase.Fork);
-            _clonePause = ForkPause.Run(instance, prepared);
+            _cloneMicros = ForkPause.Run(instance, prepared).Micros;
             prepared.StartShadow(request);
 
             ShadowMessage.Ready ready = prepared.Shadow.WaitReady(Enter, limit.Token);
             Enter(RebootPhase.Ready);
             using SwitchPreparation next = SwitchPreparation.Make(instance, prepared, ready);
+            limit.Token.ThrowIfCancellationRequested();
+            // From here on it is no longer given up: a quiesced guest cannot be told to make its file systems writable again.
             long quiesceMicros = Quiesce.Run(instance, request.Quiesce);
 
             Enter(RebootPhase.Switch);
-            limit.Token.ThrowIfCancellationRequested();
             SwitchResult switched = SwitchPause.Run(instance, prepared, next);
 
             Enter(RebootPhase.After);
-            Aftermath.Run(instance, switched, ready.LastLine);
-            return Report(RebootOutcome.Switched, null, quiesceMicros, switched.Pause.Micros, switched.DiscardedBytes);
+            long discarded = Aftermath.Run(instance, switched, ready.LastLine);
+            return Report(RebootOutcome.Switched, null, quiesceMicros, switched.Pause.Micros, discarded);
         }
-        catch (Exception e)
+        // What the host lacks is a refusal, not an abort: nothing had begun.
+        catch (Exception e) when (e is not InstanceException { ExitCode: 4 })
         {
             string reason = e switch
             {
                 OperationCanceledException when cancellation.IsCancellationRequested => instance.CancelReason ?? "cancelled",
-                OperationCanceledException => $"the OS was not ready within {request.Timeout.TotalSeconds:0} s",
+                OperationCanceledException => $"the OS was not ready within {request.Timeout.TotalSeconds:0} s; its last words: "
+                    + LastWords.OfLog(instance.Directory.ShadowLog),
                 _ => e.Message,
             };
             instance.Log.Aborted(reason, e);
@@ -74,15 +77,14 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
 
     private RebootReport Report(RebootOutcome outcome, string? reason, long quiesce, long switching, long discarded)
     {
-        long clone = _clonePause?.Micros ?? 0;
         return new RebootReport(
             RebootMode.Background,
             outcome,
             reason,
-            CloneMicros: clone,
+            CloneMicros: _cloneMicros,
             QuiesceMicros: quiesce,
             SwitchMicros: switching,
-            DowntimeMicros: clone + quiesce + switching,
+            DowntimeMicros: _cloneMicros + quiesce + switching,
             ShutdownMillis: Between(RebootPhase.ShutDown, RebootPhase.Reset),
             BootMillis: Between(RebootPhase.Reset, RebootPhase.Ready),
             TotalMillis: _clock.ElapsedMilliseconds,

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Cloning.Instances;
+using Vmm.Machines;
 
 namespace Cloning;
 
@@ -8,7 +9,9 @@ internal static class InPlaceReboot
 {
     /// <summary>Runs it. Blocks; on a thread of its own.</summary>
     /// <exception cref="TimeoutException">The OS did not come up in time. It may still.</exception>
-    public static RebootReport Run(Instance instance, RebootRequest request, IProgress<RebootProgress> progress)
+    /// <exception cref="Exception">The kernel cannot be loaded: nothing was done, the guest runs on.</exception>
+    public static RebootReport Run(
+        Instance instance, RebootRequest request, IProgress<RebootProgress> progress, CancellationToken cancellation)
     {
         Stopwatch clock = Stopwatch.StartNew();
         void Enter(RebootPhase phase)
@@ -17,14 +20,26 @@ internal static class InPlaceReboot
             progress.Report(new RebootProgress(phase, clock.ElapsedMilliseconds, null));
         }
 
+        Enter(RebootPhase.Prepare);
+        Machine next = instance.BuildMachine();
+
         Enter(RebootPhase.ShutDown);
-        if (request.Shutdown == ShutdownMode.Clean) instance.PowerOffForReboot(request.Timeout / 2);
+        try
+        {
+            instance.EndForReboot(request.Shutdown, request.Timeout / 2, cancellation);
+        }
+        catch
+        {
+            next.Dispose();
+            throw;
+        }
+
         long shutdown = clock.ElapsedMilliseconds;
 
         Enter(RebootPhase.Reset);
-        using ReadyWatch watch = instance.BootAgain();
+        ReadyWatch watch = instance.BootAgain(next);
         Enter(RebootPhase.Boot);
-        if (!watch.Ready.Wait(Remaining(request.Timeout, clock)))
+        if (!watch.Ready.Wait(Remaining(request.Timeout, clock), cancellation))
             throw new TimeoutException($"The OS was not ready within {request.Timeout.TotalSeconds:0} s; it may still come up");
         Enter(RebootPhase.Ready);
         return new RebootReport(

@@ -1,6 +1,8 @@
 namespace Virtio;
 
-/// <summary>A descriptor chain, copied out of guest memory once. Made once and filled again for every request.</summary>
+/// <summary>
+/// A descriptor chain, copied out of guest memory once. Made once and filled again for every request.
+/// </summary>
 /// <param name="capacity">Most buffers it takes: the device's largest queue size.</param>
 public sealed class DescriptorChain(int capacity)
 {

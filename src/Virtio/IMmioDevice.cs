@@ -1,6 +1,8 @@
 namespace Virtio;
 
-/// <summary>A device behind a window of guest-physical memory. It sees offsets only, never where the window lies.</summary>
+/// <summary>
+/// A device behind a window of guest-physical memory. It sees offsets only, never where the window lies.
+/// </summary>
 public interface IMmioDevice
 {
     /// <summary>Answers a load. Called on a vCPU thread; must not block.</summary>

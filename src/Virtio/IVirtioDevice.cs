@@ -2,24 +2,30 @@ using Kvm.Interop;
 
 namespace Virtio;
 
-/// <summary>A virtio device without its transport (virtio 1.2 §2): what it offers, its configuration space, its queues' worker.</summary>
+/// <summary>
+/// A virtio device without its transport (virtio 1.2 §2): what it offers, its configuration space, its queues' worker.
+/// </summary>
 /// <remarks>
 /// The life cycle is the transport's: <see cref="Activate"/> at DRIVER_OK (or when a saved state is loaded),
-/// <see cref="Suspend"/> before state is saved, <see cref="Deactivate"/> at reset. Guest memory is out of reach before Activate.
+/// <see cref="Suspend"/> before state is saved, <see cref="Deactivate"/> at reset. Guest memory is out of reach before
+/// Activate.
 /// </remarks>
 public interface IVirtioDevice
 {
     /// <summary>Device type (virtio 1.2 §5): 2 is a block device.</summary>
     uint DeviceId { get; }
 
-    /// <summary>Feature bits offered, without the transport's own (<see cref="VirtioFeatures.Transport"/>). Never changes.</summary>
+    /// <summary>
+    /// Feature bits offered, without the transport's own (<see cref="VirtioFeatures.Transport"/>). Never changes.
+    /// </summary>
     ulong Features { get; }
 
     /// <summary>Largest size of each queue, a power of two, at most 32768.</summary>
     ushort MaxQueueSize { get; }
 
     /// <summary>
-    /// One a queue: what the driver's notification signals and the device waits on. They exist as long as the device does.
+    /// One a queue: what the driver's notification signals and the device waits on. They exist as long as the device
+    /// does.
     /// </summary>
     IReadOnlyList<EventFd> Notifications { get; }
 
@@ -32,19 +38,23 @@ public interface IVirtioDevice
     /// <summary>Writes configuration space. Writes to read-only fields are ignored.</summary>
     void WriteConfig(ulong offset, ReadOnlySpan<byte> data);
 
-    /// <summary>Starts working on the queues, unless suspended. They may hold requests already: look once before waiting.</summary>
+    /// <summary>
+    /// Starts working on the queues, unless suspended. They may hold requests already: look once before waiting.
+    /// </summary>
     void Activate(VirtioActivation activation);
 
     /// <summary>
     /// Finishes the requests it has begun, begins no other, and returns when nothing touches guest memory any more.
-    /// Queue state is then complete. Cheap when idle: it is part of the pauses. Lasts until <see cref="Resume"/>, also over
-    /// <see cref="Activate"/> and <see cref="Deactivate"/>.
+    /// Queue state is then complete. Cheap when idle: it is part of the pauses. Lasts until <see cref="Resume"/>, also
+    /// over <see cref="Activate"/> and <see cref="Deactivate"/>.
     /// </summary>
     void Suspend();
 
     /// <summary>Goes on after <see cref="Suspend"/>, looking at every queue once.</summary>
     void Resume();
 
-    /// <summary>Forgets the driver (device reset): stops as <see cref="Suspend"/> does and drops memory and queues.</summary>
+    /// <summary>
+    /// Forgets the driver (device reset): stops as <see cref="Suspend"/> does and drops memory and queues.
+    /// </summary>
     void Deactivate();
 }

@@ -4,12 +4,14 @@ using Kvm.Interop;
 
 namespace Virtio;
 
-/// <summary>A virtio device's registers in memory: the MMIO transport, version 2 (virtio 1.2 §4.2). It owns nothing.</summary>
+/// <summary>
+/// A virtio device's registers in memory: the MMIO transport, version 2 (virtio 1.2 §4.2). It owns nothing.
+/// </summary>
 /// <remarks>
-/// Registers may be used by several vCPU threads at once, and <see cref="IVirtioInterrupt"/> by the device's own: what both
-/// sides change (status, interrupt status) is changed by atomic operations, the rest under a lock that only register
-/// accesses and the owner take. A reset waits for the request the device is working on.
-/// <see cref="Suspend"/>, <see cref="Save"/>, <see cref="Load"/> and <see cref="Resume"/> are for the owner, with all vCPUs stopped.
+/// Registers may be used by several vCPU threads at once, and <see cref="IVirtioInterrupt"/> by the device's own: what
+/// both sides change (status, interrupt status) is changed by atomic operations, the rest under a lock that only
+/// register accesses and the owner take. A reset waits for the request the device is working on. <see cref="Suspend"/>,
+/// <see cref="Save"/>, <see cref="Load"/> and <see cref="Resume"/> are for the owner, with all vCPUs stopped.
 /// </remarks>
 public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
 {
@@ -122,8 +124,8 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
     }
 
     /// <summary>
-    /// Lets the device go on. It looks at its queues once, and an interrupt that the driver has not acknowledged is raised
-    /// again: both may have got lost on the way from another machine, and a spurious one is harmless.
+    /// Lets the device go on. It looks at its queues once, and an interrupt that the driver has not acknowledged is
+    /// raised again: both may have got lost on the way from another machine, and a spurious one is harmless.
     /// </summary>
     public void Resume()
     {
@@ -164,7 +166,7 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
 
     /// <summary>
     /// Becomes what another transport was, and is suspended then: nothing is done and no interrupt is raised before
-    /// <see cref="Resume"/>, so that the owner can still go back, and interrupt controllers may be loaded before or after.
+    /// <see cref="Resume"/>. So the owner can still go back, and interrupt controllers may be loaded before or after.
     /// </summary>
     /// <param name="state">The state.</param>
     /// <exception cref="InvalidOperationException">This transport is in use: <see cref="Reset"/> it first.</exception>
@@ -173,10 +175,11 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
     {
         lock (_gate)
         {
-            if (Status != VirtioStatus.None) throw new InvalidOperationException("Reset a virtio device before loading it");
+            if (Status != VirtioStatus.None)
+                throw new InvalidOperationException("Reset a virtio device before loading it");
             if (state.DeviceId != _device.DeviceId || state.Queues.Count != _registers.Length
                 || (state.DriverFeatures & ~_offered) != 0)
-                throw new InvalidDataException("The saved virtio device is of another kind, or has features this one does not offer");
+                throw new InvalidDataException("The saved virtio device is of another kind, or has other features");
             _deviceFeaturesSelect = state.DeviceFeaturesSelect;
             _driverFeaturesSelect = state.DriverFeaturesSelect;
             _driverFeatures = state.DriverFeatures;
@@ -254,34 +257,13 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
             return;
         }
 
-        if (queue.Ready) return; // drivers MUST NOT (§4.2.2.2)
-        switch (offset)
-        {
-            case 0x038:
-                queue.Size = value <= _device.MaxQueueSize ? (ushort)value : (ushort)0; // 0: not usable
-                break;
-            case 0x080:
-                queue.DescriptorArea = SetLow(queue.DescriptorArea, value);
-                break;
-            case 0x084:
-                queue.DescriptorArea = SetHigh(queue.DescriptorArea, value);
-                break;
-            case 0x090:
-                queue.DriverArea = SetLow(queue.DriverArea, value);
-                break;
-            case 0x094:
-                queue.DriverArea = SetHigh(queue.DriverArea, value);
-                break;
-            case 0x0a0:
-                queue.DeviceArea = SetLow(queue.DeviceArea, value);
-                break;
-            case 0x0a4:
-                queue.DeviceArea = SetHigh(queue.DeviceArea, value);
-                break;
-        }
+        // While it is ready drivers MUST NOT (§4.2.2.2).
+        if (!queue.Ready) QueueRegisters.Write(ref queue, offset, value, _device.MaxQueueSize);
     }
 
-    /// <summary>The device MUST NOT touch a queue that is not ready (§4.2.2.1): at work, it starts over with those that are.</summary>
+    /// <summary>
+    /// The device MUST NOT touch a queue that is not ready (§4.2.2.1): at work, it starts over with those that are.
+    /// </summary>
     private void SetReady(ref VirtqueueState queue, bool ready)
     {
         if (queue.Ready == ready) return;
@@ -317,7 +299,8 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
         for (int i = 0; i < _queues.Length; i++)
         {
             _queues[i] = null;
-            if (_registers[i].Ready && !Virtqueue.TryCreate(_memory, _registers[i], _driverFeatures, out _queues[i])) return false;
+            VirtqueueState queue = _registers[i];
+            if (queue.Ready && !Virtqueue.TryCreate(_memory, queue, _driverFeatures, out _queues[i])) return false;
         }
 
         _active = true;
@@ -347,8 +330,4 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
         _interruptStatus = 0;
         Volatile.Write(ref _status, 0);
     }
-
-    private static ulong SetLow(ulong address, uint value) => (address & ~(ulong)uint.MaxValue) | value;
-
-    private static ulong SetHigh(ulong address, uint value) => (uint)address | ((ulong)value << 32);
 }

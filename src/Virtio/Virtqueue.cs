@@ -6,8 +6,8 @@ namespace Virtio;
 
 /// <summary>A split virtqueue, device side (virtio 1.2 §2.7).</summary>
 /// <remarks>
-/// One thread at a time. Nothing the guest does makes it throw: every value is copied out of guest memory once and checked.
-/// It allocates nothing after it was made.
+/// One thread at a time. Nothing the guest does makes it throw: every value is copied out of guest memory once and
+/// checked. It allocates nothing after it was made.
 /// </remarks>
 public sealed class Virtqueue
 {
@@ -43,7 +43,9 @@ public sealed class Virtqueue
     /// <param name="state">What the driver has set up, or what was saved.</param>
     /// <param name="features">The negotiated features.</param>
     /// <param name="queue">The queue.</param>
-    /// <returns>False where the size is not a power of two up to 32768, or a part is not memory or not aligned (§2.7).</returns>
+    /// <returns>
+    /// False where the size is not a power of two up to 32768, or a part is not memory or not aligned (§2.7).
+    /// </returns>
     public static bool TryCreate(GuestMemory memory, VirtqueueState state, ulong features, out Virtqueue? queue)
     {
         queue = null;
@@ -75,11 +77,14 @@ public sealed class Virtqueue
 
     /// <summary>Gives a chain back to the driver.</summary>
     /// <param name="head">Its <see cref="DescriptorChain.Head"/>.</param>
-    /// <param name="written">How many bytes were written, from the start of its first writable buffer without a gap (§2.7.8.2).</param>
+    /// <param name="written">
+    /// How many bytes were written, from the start of its first writable buffer without a gap (§2.7.8.2).
+    /// </param>
     public void Push(ushort head, uint written)
     {
         // struct virtq_used_elem { le32 id; le32 len; }
-        Checked(_memory.TryStore(new Gpa(_state.DeviceArea + 4 + (8 * Slot(_state.NextUsed))), head | ((ulong)written << 32)));
+        Gpa element = new(_state.DeviceArea + 4 + (8 * Slot(_state.NextUsed)));
+        Checked(_memory.TryStore(element, head | ((ulong)written << 32)));
         _state.NextUsed++;
         // Release: the element and everything written into the buffers is visible before the index (§2.7.8.2).
         Store(_state.DeviceArea + 2, _state.NextUsed);
@@ -91,15 +96,18 @@ public sealed class Virtqueue
         ushort before = _announced;
         _announced = _state.NextUsed;
         if (before == _announced) return false;
-        // The used index must be visible before the driver's wish is read: the driver stores its wish and then looks at the
-        // index, so with both orders kept one of the two notices the other. Store then load needs a full barrier, on x86 too.
+        // The used index must be visible before the driver's wish is read: the driver stores its wish and then looks at
+        // the index, so with both orders kept one of the two notices the other. Store then load needs a full barrier,
+        // on x86 too.
         Interlocked.MemoryBarrier();
         if (!_eventIdx) return (Load(_state.DriverArea) & NoNotify) == 0;
         ushort wanted = Load(_state.DriverArea + 4 + (2UL * _state.Size));
         return (ushort)(_announced - wanted - 1) < (ushort)(_announced - before);
     }
 
-    /// <summary>Tells the driver that notifications are not needed: the device is looking anyway (§2.7.10). Only a hint.</summary>
+    /// <summary>
+    /// Tells the driver that notifications are not needed: the device is looking anyway (§2.7.10). Only a hint.
+    /// </summary>
     public void Mute()
     {
         // With EVENT_IDX the old avail_event, once passed, already means silence.
@@ -109,7 +117,9 @@ public sealed class Virtqueue
     }
 
     /// <summary>Asks for a notification of the next available chain, before waiting for it (§2.7.10).</summary>
-    /// <returns>Whether a chain has become available meanwhile: then there may be no notification, look again.</returns>
+    /// <returns>
+    /// Whether a chain has become available meanwhile: then there may be no notification, look again.
+    /// </returns>
     public bool Listen()
     {
         _muted = false;
@@ -168,7 +178,9 @@ public sealed class Virtqueue
 
     private void Store(ulong address, ushort value) => Checked(_memory.TryStoreRelease(new Gpa(address), value));
 
-    /// <summary>Ring and tables were found to be memory when the queue, or the chain, was taken up; memory does not go away.</summary>
+    /// <summary>
+    /// Ring and tables were found to be memory when the queue, or the chain, was taken up; memory does not go away.
+    /// </summary>
     private static void Checked(bool found)
     {
         if (!found) throw new InvalidOperationException("A checked part of a virtqueue is no longer guest memory");

@@ -1,6 +1,9 @@
 namespace Virtio;
 
-/// <summary>Which rule of split queues (virtio 1.2 §2.7) a driver has broken. None of them leaves a chain that could be answered.</summary>
+/// <summary>
+/// Which rule of split queues (virtio 1.2 §2.7) a driver has broken. None of them leaves a chain that could be
+/// answered.
+/// </summary>
 public enum VirtqueueFault
 {
     /// <summary>None.</summary>
@@ -27,6 +30,8 @@ public enum VirtqueueFault
     /// <summary>An indirect descriptor in an indirect table, or one with a successor (§2.7.5.3.1).</summary>
     IndirectNested,
 
-    /// <summary>An indirect table that is not memory, or not a whole number of descriptors, or empty (§2.7.5.3).</summary>
+    /// <summary>
+    /// An indirect table that is not memory, or not a whole number of descriptors, or empty (§2.7.5.3).
+    /// </summary>
     IndirectTable,
 }

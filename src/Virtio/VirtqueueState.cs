@@ -5,8 +5,8 @@ namespace Virtio;
 /// registers hold, what the queue works on and what is saved.
 /// </summary>
 /// <remarks>
-/// The index for which the driver was last notified is not in it: a suspended queue has nothing unannounced, so that it equals
-/// <see cref="NextUsed"/>.
+/// The index for which the driver was last notified is not in it: a suspended queue has nothing unannounced, so that it
+/// equals <see cref="NextUsed"/>.
 /// </remarks>
 public record struct VirtqueueState
 {

@@ -2,7 +2,10 @@ using System.Buffers.Binary;
 
 namespace VirtioBlk;
 
-/// <summary>The configuration space (virtio 1.2 §5.2.4) at one moment. Replaced as a whole, so generation and content go together.</summary>
+/// <summary>
+/// The configuration space (virtio 1.2 §5.2.4) at one moment. Replaced as a whole, so generation and content go
+/// together.
+/// </summary>
 internal sealed class BlkConfig
 {
     /// <summary>The unit of the protocol, bytes.</summary>
@@ -18,7 +21,8 @@ internal sealed class BlkConfig
     public const int MaxRanges = 16;
 
     /// <summary>
-    /// Longest range of a discard or write-zeroes request: 16 MiB. A pause waits for the request at work, so none may take long.
+    /// Longest range of a discard or write-zeroes request: 16 MiB. A pause waits for the request at work, so none may
+    /// take long.
     /// </summary>
     public const uint MaxRangeSectors = 32768;
 

@@ -5,7 +5,9 @@ using Virtio;
 
 namespace VirtioBlk;
 
-/// <summary>Reads requests (virtio 1.2 §5.2.6) out of descriptor chains, however the driver has framed them (§2.7.4.1).</summary>
+/// <summary>
+/// Reads requests (virtio 1.2 §5.2.6) out of descriptor chains, however the driver has framed them (§2.7.4.1).
+/// </summary>
 /// <param name="memory">The guest's memory.</param>
 /// <param name="capacity">Most buffers of a chain.</param>
 internal sealed unsafe class BlkRequestReader(GuestMemory memory, int capacity)
@@ -76,7 +78,8 @@ internal sealed unsafe class BlkRequestReader(GuestMemory memory, int capacity)
         }
     }
 
-    private static BlkRequest WithoutData(BlkRequestType type, BlkStatus verdict, IoVec status, DescriptorChain chain) =>
+    private static BlkRequest WithoutData(
+        BlkRequestType type, BlkStatus verdict, IoVec status, DescriptorChain chain) =>
         new() { Type = type, Verdict = verdict, Status = status, WritableBytes = chain.WritableBytes };
 
     private static bool IsOnDisk(ulong sector, ulong length, long diskBytes)
@@ -89,7 +92,8 @@ internal sealed unsafe class BlkRequestReader(GuestMemory memory, int capacity)
     {
         count = 0;
         uint length = chain.ReadableBytes - HeaderBytes;
-        if (length == 0 || length % RangeBytes != 0 || length / RangeBytes > BlkConfig.MaxRanges) return BlkStatus.IoError;
+        if (length == 0 || length % RangeBytes != 0 || length / RangeBytes > BlkConfig.MaxRanges)
+            return BlkStatus.IoError;
         Span<byte> bytes = stackalloc byte[BlkConfig.MaxRanges * RangeBytes];
         bytes = bytes[..(int)length];
         if (!TryCopy(chain.Readable, HeaderBytes, bytes)) return BlkStatus.IoError;
@@ -99,9 +103,11 @@ internal sealed unsafe class BlkRequestReader(GuestMemory memory, int capacity)
             uint sectors = BinaryPrimitives.ReadUInt32LittleEndian(bytes[8..]);
             uint flags = BinaryPrimitives.ReadUInt32LittleEndian(bytes[12..]);
             // MUST (§5.2.6.2): unknown flags, and unmap in a discard.
-            if ((flags & ~UnmapFlag) != 0 || (flags != 0 && type == BlkRequestType.Discard)) return BlkStatus.Unsupported;
+            if ((flags & ~UnmapFlag) != 0 || (flags != 0 && type == BlkRequestType.Discard))
+                return BlkStatus.Unsupported;
             ulong rangeBytes = (ulong)sectors * BlkConfig.SectorBytes;
-            if (sectors > BlkConfig.MaxRangeSectors || !IsOnDisk(sector, rangeBytes, diskBytes)) return BlkStatus.IoError;
+            if (sectors > BlkConfig.MaxRangeSectors || !IsOnDisk(sector, rangeBytes, diskBytes))
+                return BlkStatus.IoError;
             _ranges[count++] = new BlkRange((long)(sector * BlkConfig.SectorBytes), (long)rangeBytes, flags != 0);
         }
 

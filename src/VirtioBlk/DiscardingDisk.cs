@@ -5,8 +5,8 @@ using Kvm.Interop;
 namespace VirtioBlk;
 
 /// <summary>
-/// A disk whose writes nobody will ever see: reads come from a disk below until they are written over, writes stay in memory
-/// and go with this object. It is what the old OS has for a persistent disk while a shadow shuts it down.
+/// A disk whose writes nobody will ever see: reads come from a disk below until they are written over, writes stay in
+/// memory and go with this object. It is what the old OS has for a persistent disk while a shadow shuts it down.
 /// </summary>
 public sealed unsafe class DiscardingDisk : IBlockBackend
 {
@@ -102,7 +102,8 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
         _below.Dispose();
     }
 
-    // SAFETY: the caller vouches for the vectors' memory; the other side lies in the mapping, which is as long as the disk.
+    // SAFETY: the caller vouches for the vectors' memory; the other side lies in the mapping, which is as long as the
+    // disk.
     private static void Copy(nint from, nint to, nuint length) =>
         Buffer.MemoryCopy((void*)from, (void*)to, length, length);
 

@@ -2,10 +2,14 @@ using Kvm.Interop;
 
 namespace VirtioBlk;
 
-/// <summary>Where a disk's bytes are. Offsets and lengths are in bytes, multiples of 512, inside <see cref="LengthBytes"/>: callers check.</summary>
+/// <summary>
+/// Where a disk's bytes are. Offsets and lengths are in bytes, multiples of 512, inside <see cref="LengthBytes"/>:
+/// callers check.
+/// </summary>
 /// <remarks>
 /// One thread at a time calls the I/O methods, unless an implementation says otherwise. They block, and they throw
-/// <see cref="IOException"/> (<see cref="LibcException"/>) when the host fails: the device turns that into VIRTIO_BLK_S_IOERR.
+/// <see cref="IOException"/> (<see cref="LibcException"/>) when the host fails: the device turns that into
+/// VIRTIO_BLK_S_IOERR.
 /// </remarks>
 public interface IBlockBackend : IDisposable
 {
@@ -24,7 +28,9 @@ public interface IBlockBackend : IDisposable
     /// <summary>Makes every write that has returned survive a power cut.</summary>
     void Flush();
 
-    /// <summary>The content of the range is no longer needed; it may read as anything afterwards (here: old content or zeros).</summary>
+    /// <summary>
+    /// The content of the range is no longer needed; it may read as anything afterwards (here: old content or zeros).
+    /// </summary>
     void Discard(long offset, long length);
 
     /// <summary>The range reads as zeros afterwards.</summary>

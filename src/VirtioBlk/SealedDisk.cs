@@ -3,10 +3,12 @@ using Kvm.Interop;
 namespace VirtioBlk;
 
 /// <summary>
-/// What a shadow sees in place of a persistent disk: 8 sectors of zeros that refuse every change. Linux announces a disk that
-/// grows from any size but 0 with RESIZE=1, which is why it has a size at all.
+/// What a shadow sees in place of a persistent disk: 8 sectors of zeros that refuse every change. Linux announces a
+/// disk that grows from any size but 0 with RESIZE=1, which is why it has a size at all.
 /// </summary>
-/// <remarks>It does not call itself read-only: the driver would remember that when the real disk takes its place.</remarks>
+/// <remarks>
+/// It does not call itself read-only: the driver would remember that when the real disk takes its place.
+/// </remarks>
 public sealed class SealedDisk : IBlockBackend
 {
     /// <inheritdoc/>

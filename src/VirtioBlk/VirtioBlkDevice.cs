@@ -4,10 +4,12 @@ using Virtio;
 
 namespace VirtioBlk;
 
-/// <summary>A virtio block device (virtio 1.2 §5.2) with one request queue and one thread of its own that does all its I/O.</summary>
+/// <summary>
+/// A virtio block device (virtio 1.2 §5.2) with one request queue and one thread of its own that does all its I/O.
+/// </summary>
 /// <remarks>
-/// The thread holds the gate while it works on a request, so stopping the device is taking the gate: free when idle, and
-/// otherwise a wait for one request. The device does not own its backend.
+/// The thread holds the gate while it works on a request, so stopping the device is taking the gate: free when idle,
+/// and otherwise a wait for one request. The device does not own its backend.
 /// </remarks>
 public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
 {
@@ -20,7 +22,7 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     private readonly Thread _thread;
     private volatile BlkConfig _config;
     private volatile bool _suspended, _ending;
-    private int _waiting; // how many want the gate: the thread lets go of it between two requests
+    private volatile int _waiting; // how many want the gate: the thread leaves it to them between two requests
 
     // Under the gate.
     private IBlockBackend _backend;
@@ -34,7 +36,9 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     private volatile Exception? _lastHostError;
 
     /// <summary>Makes a device, with its thread parked.</summary>
-    /// <param name="backend">The disk. Where it is read-only the device says so to the driver, for as long as it lives.</param>
+    /// <param name="backend">
+    /// The disk. Where it is read-only the device says so to the driver, for as long as it lives.
+    /// </param>
     /// <param name="serial">What GET_ID answers: up to 20 ASCII characters.</param>
     /// <param name="threadName">The thread's name, up to 15 characters.</param>
     /// <exception cref="LibcException">The process is out of descriptors.</exception>
@@ -124,9 +128,13 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
         }
     }
 
-    /// <summary>Gives the device another disk, between two requests. Whether it offers to be read-only does not change.</summary>
+    /// <summary>
+    /// Gives the device another disk, between two requests. Whether it offers to be read-only does not change.
+    /// </summary>
     /// <param name="backend">The disk from now on.</param>
-    /// <param name="notify">Whether a driver is told by a configuration-change interrupt where the size is another.</param>
+    /// <param name="notify">
+    /// Whether a driver is told by a configuration-change interrupt where the size is another.
+    /// </param>
     /// <returns>The disk until now, unused from here on.</returns>
     public IBlockBackend SetBackend(IBlockBackend backend, bool notify)
     {
@@ -152,21 +160,21 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
 
     private void Work()
     {
-        while (true)
+        while (!_ending)
         {
-            _notification.TryDrain(); // waits; by whomever and for whatever reason it was signalled, the state is what counts
-            if (_ending) return;
-            while (!_ending && !_suspended && Volatile.Read(ref _waiting) == 0 && ServeNext()) { }
+            // Waits. By whom and why it was signalled does not matter: the state decides what there is to do.
+            _notification.TryDrain();
+            while (ServeNext()) { }
         }
     }
 
     /// <summary>Serves one request.</summary>
-    /// <returns>Whether there may be another.</returns>
+    /// <returns>Whether there may be another, and nobody wants the gate.</returns>
     private bool ServeNext()
     {
         lock (_gate)
         {
-            if (_suspended || _queue is null) return false;
+            if (_ending || _suspended || _waiting != 0 || _queue is null) return false;
             _queue.Mute();
             switch (_queue.Pop(_chain))
             {
@@ -177,7 +185,7 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
                     if (_queue.MustNotify()) _activation!.Interrupt.UsedBuffer();
                     return true;
                 default:
-                    // There is no telling the driver what went wrong, and an answer without a status byte may pass for success.
+                    // An answer without a status byte might pass for success: better none.
                     _queue = null;
                     _activation!.Interrupt.NeedsReset();
                     return false;
@@ -215,7 +223,9 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
         _ => BlkStatus.Ok,
     };
 
-    /// <summary>Has the backend do it. Whatever it throws is the host's failure: the guest gets an I/O error, the machine lives.</summary>
+    /// <summary>
+    /// Has the backend do it. Whatever it throws is the host's failure: the guest gets an I/O error, the machine lives.
+    /// </summary>
     private bool TryExecute(in BlkRequest request)
     {
         try

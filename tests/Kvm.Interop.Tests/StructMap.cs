@@ -3,7 +3,7 @@ namespace Kvm.Interop.Tests;
 /// <summary>Every interop structure with its C type, and its fields' C names in their order.</summary>
 internal static class StructMap
 {
-    internal static (Type Type, string C, int Size, string Fields)[] All { get; } =
+    public static readonly (Type Type, string C, int Size, string Fields)[] All =
     [
         (typeof(IoVec), "struct iovec", 16, "iov_base iov_len"),
         (typeof(KvmClockData), "struct kvm_clock_data", 48, "clock flags pad0 realtime host_tsc pad"),

@@ -5,7 +5,8 @@ namespace Virtio.Tests;
 /// <summary>A device that does nothing but remember what its transport told it.</summary>
 internal sealed class FakeDevice(int queues = 1, ulong features = 0) : IVirtioDevice, IDisposable
 {
-    private readonly EventFd[] _notifications = [.. Enumerable.Range(0, queues).Select(_ => EventFd.Create(nonBlocking: true))];
+    private readonly EventFd[] _notifications =
+        [.. Enumerable.Range(0, queues).Select(_ => EventFd.Create(nonBlocking: true))];
 
     public uint DeviceId => 42;
 
@@ -26,7 +27,8 @@ internal sealed class FakeDevice(int queues = 1, ulong features = 0) : IVirtioDe
     public void ReadConfig(ulong offset, Span<byte> data)
     {
         data.Clear();
-        for (int i = 0; i < data.Length && offset + (ulong)i < (ulong)Config.Length; i++) data[i] = Config[offset + (ulong)i];
+        ulong end = Math.Min((ulong)Config.Length, offset + (ulong)data.Length);
+        for (ulong at = offset; at < end; at++) data[(int)(at - offset)] = Config[at];
     }
 
     public void WriteConfig(ulong offset, ReadOnlySpan<byte> data) => data.CopyTo(Config.AsSpan((int)offset));

@@ -6,7 +6,8 @@ namespace Virtio.Tests;
 /// <summary>The registers (virtio 1.2 §4.2.2) and what they make the device do (§2.1, §2.2, §2.4, §3.1).</summary>
 public sealed class MmioTransportTests
 {
-    private const VirtioStatus Ready = VirtioStatus.Acknowledge | VirtioStatus.Driver | VirtioStatus.FeaturesOk | VirtioStatus.DriverOk;
+    private const VirtioStatus Ready =
+        VirtioStatus.Acknowledge | VirtioStatus.Driver | VirtioStatus.FeaturesOk | VirtioStatus.DriverOk;
 
     [Theory(DisplayName = "4.2.2: what the registers of a device nobody has touched read as")]
     [InlineData(0x000, 0x74726976u)] // MagicValue, MUST
@@ -155,7 +156,7 @@ public sealed class MmioTransportTests
         Assert.Single(rig.Device.Calls, nameof(IVirtioDevice.Activate));
     }
 
-    [Theory(DisplayName = "2.1.2: a queue that cannot be used: DEVICE_NEEDS_RESET and a configuration interrupt (MUST)")]
+    [Theory(DisplayName = "2.1.2: an unusable queue: DEVICE_NEEDS_RESET and a configuration interrupt (MUST)")]
     [InlineData(0u, 0UL)]
     [InlineData(3u, 0UL)]
     [InlineData(128u, 0UL)] // more than QueueSizeMax
@@ -183,7 +184,8 @@ public sealed class MmioTransportTests
         rig.Driver.ConfigureQueue(16, 0x1000, 0x2000, 0x3000);
         rig.Driver.ConfigureQueue(32, 0x5000, 0x6000, 0x7000);
         VirtqueueState queue = rig.Transport.Save().Queues[0];
-        Assert.Equal((16, 0x1000UL, 0x2000UL, 0x3000UL), (queue.Size, queue.DescriptorArea, queue.DriverArea, queue.DeviceArea));
+        Assert.Equal(16, queue.Size);
+        Assert.Equal((0x1000UL, 0x2000UL, 0x3000UL), (queue.DescriptorArea, queue.DriverArea, queue.DeviceArea));
     }
 
     [Fact(DisplayName = "4.2.2: addresses have 64 bits, in halves that do not touch each other")]
@@ -229,7 +231,7 @@ public sealed class MmioTransportTests
         Assert.Equal([false, true, false], rig.Transport.Notifications.Select(n => n.TryDrain()));
     }
 
-    [Fact(DisplayName = "4.2.2.1: InterruptStatus shows each event until it is acknowledged, and every event raises the line")]
+    [Fact(DisplayName = "4.2.2.1: InterruptStatus shows an event until acknowledged; each event raises the line")]
     public void Interrupts()
     {
         using TransportRig rig = new();
@@ -261,7 +263,7 @@ public sealed class MmioTransportTests
         Assert.Equal(Ready, rig.Driver.Status);
     }
 
-    [Fact(DisplayName = "2.4.1, 4.2.2.1: reset MUST clear status, InterruptStatus and QueueReady, and ends the device's work first")]
+    [Fact(DisplayName = "2.4.1, 4.2.2.1: reset ends all work and MUST clear Status, InterruptStatus, QueueReady")]
     public void Reset()
     {
         using TransportRig rig = new(features: 1);

@@ -40,7 +40,8 @@ internal sealed class QueueRig : IDisposable
 
     public DriverBuffer Writable(int length = 16) => DriverBuffer.Writable(Memory.Allocate(length), (uint)length);
 
-    public static DriverBuffer At(ulong address, uint length, bool writable = false) => new(new Gpa(address), length, writable);
+    public static DriverBuffer At(ulong address, uint length, bool writable = false) =>
+        new(new Gpa(address), length, writable);
 
     public VirtqueuePop Pop() => Device.Pop(Chain);
 

@@ -191,6 +191,7 @@ public sealed class VirtqueueFaultTests
         if (random.Next(30) == 0) flags = (ushort)random.Next(65536);
         ulong address = random.Next(4) == 0 ? (ulong)random.NextInt64() : arena;
         uint length = (uint)(random.Next(10) == 0 ? random.NextInt64(1L << 32) : 16 * random.Next(20));
-        rig.Driver.WriteDescriptor(table, index, QueueRig.At(address, length, random.Next(2) == 0), flags, (ushort)random.Next(range));
+        DriverBuffer buffer = QueueRig.At(address, length, writable: random.Next(2) == 0);
+        rig.Driver.WriteDescriptor(table, index, buffer, flags, (ushort)random.Next(range));
     }
 }

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace VirtioBlk.Store.Tests;
 
 /// <summary>
-/// A reproducible stream of guest operations, and what a disk may hold after a crash in the middle of it: what was last flushed, or
-/// anything written since, sector by sector.
+/// A reproducible stream of guest operations, and what a disk may hold after a crash in the middle of it: what was last
+/// flushed, or anything written since, sector by sector.
 /// </summary>
 /// <param name="diskBytes">Size of the disk.</param>
 /// <param name="clusterBytes">Size of a cluster: what a discard takes.</param>
@@ -15,7 +15,8 @@ internal sealed class CrashWorkload(int diskBytes, int clusterBytes, int seed, i
 {
     private readonly Random _random = new(seed);
 
-    // For each sector, the stamps it may hold; the first one is what was there at the last flush. 0 is a sector of zeros.
+    // For each sector, the stamps it may hold; the first one is what was there at the last flush. 0 is a sector of
+    // zeros.
     private readonly List<int>[] _allowed = [.. Enumerable.Range(0, diskBytes / 512).Select(_ => new List<int> { 0 })];
     private int _operation;
 
@@ -25,7 +26,8 @@ internal sealed class CrashWorkload(int diskBytes, int clusterBytes, int seed, i
     {
         _operation++;
         int first = _random.Next(_allowed.Length);
-        int count = Math.Min(_random.Next(4) == 0 ? _random.Next(1, 4 * clusterBytes / 512 + 64) : _random.Next(1, 24), _allowed.Length - first);
+        int count = Math.Min(_random.Next(4) == 0 ? _random.Next(1, 4 * clusterBytes / 512 + 64) : _random.Next(1, 24),
+            _allowed.Length - first);
         if (_random.Next(flushOneIn) == 0)
         {
             disk?.Flush();
@@ -57,7 +59,8 @@ internal sealed class CrashWorkload(int diskBytes, int clusterBytes, int seed, i
     /// <summary>Begins on a disk that another stream has left behind.</summary>
     public void StartFrom(byte[] content)
     {
-        for (int i = 0; i < _allowed.Length; i++) _allowed[i] = [BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(i * 512))];
+        for (int i = 0; i < _allowed.Length; i++)
+            _allowed[i] = [BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(i * 512))];
     }
 
     /// <summary>Everything so far is durable.</summary>
@@ -74,8 +77,10 @@ internal sealed class CrashWorkload(int diskBytes, int clusterBytes, int seed, i
         {
             ReadOnlySpan<byte> sector = content.AsSpan(i * 512, 512);
             int stamp = BinaryPrimitives.ReadInt32LittleEndian(sector);
-            if (MemoryMarshal.Cast<byte, int>(sector).ContainsAnyExcept(stamp)) Assert.Fail($"{what}: sector {i} is torn");
-            if (!_allowed[i].Contains(stamp)) Assert.Fail($"{what}: sector {i} holds {stamp}, may hold {string.Join(", ", _allowed[i])}");
+            if (MemoryMarshal.Cast<byte, int>(sector).ContainsAnyExcept(stamp))
+                Assert.Fail($"{what}: sector {i} is torn");
+            if (!_allowed[i].Contains(stamp))
+                Assert.Fail($"{what}: sector {i} holds {stamp}, may hold {string.Join(", ", _allowed[i])}");
         }
     }
 

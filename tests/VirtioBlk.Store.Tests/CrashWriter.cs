@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace VirtioBlk.Store.Tests;
 
-/// <summary>The process that is killed: it writes, and says after each flush how many operations have been done.</summary>
+/// <summary>
+/// The process that is killed: it writes, and says after each flush how many operations have been done.
+/// </summary>
 internal static class CrashWriter
 {
     public const string WriteArgument = "crash-writer";
@@ -11,19 +13,36 @@ internal static class CrashWriter
     public const int DiskBytes = 8 << 20;
     public const int ClusterBytes = 4096;
 
+    private const int OperationsPerFork = 40;
+    private const int MaxForks = 4;
+
     /// <summary>Starts this executable as the writer.</summary>
     public static Process Start(string verb, string path, int seed) =>
-        Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [verb, path, $"{seed}"]) { RedirectStandardOutput = true })!;
+        Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [verb, path, $"{seed}"])
+        {
+            RedirectStandardOutput = true,
+        })!;
 
-    /// <summary>Writes for ever into the top of a chain.</summary>
+    /// <summary>
+    /// Writes for ever into the top of a chain. Every so often it forks: the top is frozen and gets an overlay, to
+    /// which writing goes on at once, while another thread flushes the frozen layer.
+    /// </summary>
     public static int Write(string path, int seed)
     {
-        using IDiskLayer disk = DiskChain.Open(path, DiskFormat.Qcow2, readOnly: false);
+        IDiskLayer disk = DiskChain.Open(path, DiskFormat.Qcow2, readOnly: false);
         CrashWorkload workload = new(DiskBytes, ClusterBytes, seed);
         Say("open");
         for (int i = 1; ; i++)
         {
             if (workload.Next(disk)) Say($"{i}");
+            if (i % OperationsPerFork != 0 || i / OperationsPerFork > MaxForks) continue;
+            IDiskLayer frozen = disk;
+            string overlay = $"{path}.{i / OperationsPerFork}";
+            Qcow2Image.Create(overlay, DiskBytes, frozen.Path, DiskFormat.Qcow2, ClusterBytes);
+            disk = Qcow2Image.Open(overlay, readOnly: false, frozen);
+            frozen.Freeze();
+            Say($"fork {overlay}");
+            new Thread(frozen.Flush).Start();
         }
     }
 

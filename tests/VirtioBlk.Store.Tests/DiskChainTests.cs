@@ -39,7 +39,8 @@ public sealed class DiskChainTests : IDisposable
         Qcow2Image.Create(_folder["evil.qcow2"], 1 << 20, _folder["secret"], DiskFormat.Raw);
         byte[] evil = File.ReadAllBytes(_folder["evil.qcow2"]);
         File.WriteAllBytes(_folder["base.raw"], new byte[1 << 20]);
-        using (IDiskLayer disk = DiskChain.Open(_folder["base.raw"], DiskFormat.Raw, readOnly: false)) disk.WriteBytes(0, evil);
+        using (IDiskLayer disk = DiskChain.Open(_folder["base.raw"], DiskFormat.Raw, readOnly: false))
+            disk.WriteBytes(0, evil);
         Qcow2Image.Create(_folder["top.qcow2"], 1 << 20, "base.raw", DiskFormat.Raw);
         using IDiskLayer top = DiskChain.Open(_folder["top.qcow2"], DiskFormat.Qcow2, readOnly: true);
         Assert.Equal(evil, top.ReadBytes(0, evil.Length));
@@ -71,7 +72,8 @@ public sealed class DiskChainTests : IDisposable
         Qcow2Image.Create(_folder["b.qcow2"], 1 << 20, "a.qcow2", DiskFormat.Qcow2);
         AssertProblem("a.qcow2", "is its own backing file: the chain is a loop");
 
-        for (int i = 0; i <= DiskChain.MaxDepth; i++) Qcow2Image.Create(_folder[$"{i}"], 1 << 20, $"{i + 1}", DiskFormat.Qcow2);
+        for (int i = 0; i <= DiskChain.MaxDepth; i++)
+            Qcow2Image.Create(_folder[$"{i}"], 1 << 20, $"{i + 1}", DiskFormat.Qcow2);
         AssertProblem("0", "has more than 32 layers");
     }
 
@@ -110,7 +112,8 @@ public sealed class DiskChainTests : IDisposable
         Qcow2Image.Create(_folder["a.qcow2"], 1 << 20, "base.raw", DiskFormat.Raw);
         Qcow2Image.Create(_folder["b.qcow2"], 1 << 20, "base.raw", DiskFormat.Raw);
         using (RawDisk.Open(_folder["base.raw"], readOnly: false))
-            Assert.Throws<DiskInUseException>(() => DiskChain.Open(_folder["a.qcow2"], DiskFormat.Qcow2, readOnly: false));
+            Assert.Throws<DiskInUseException>(
+                () => DiskChain.Open(_folder["a.qcow2"], DiskFormat.Qcow2, readOnly: false));
         using IDiskLayer a = DiskChain.Open(_folder["a.qcow2"], DiskFormat.Qcow2, readOnly: false);
         using IDiskLayer b = DiskChain.Open(_folder["b.qcow2"], DiskFormat.Qcow2, readOnly: false);
     }

@@ -112,7 +112,8 @@ public sealed class DiskLockTests : IDisposable
 
     private Process StartQemuIo(bool readOnly)
     {
-        Process process = Process.Start(new ProcessStartInfo("qemu-io", [.. readOnly ? ["-r"] : Array.Empty<string>(), "-f", "qcow2", _path])
+        string[] args = ["-f", "qcow2", _path];
+        Process process = Process.Start(new ProcessStartInfo("qemu-io", readOnly ? ["-r", .. args] : args)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

@@ -2,7 +2,9 @@ using Kvm.Interop;
 
 namespace VirtioBlk.Store.Tests;
 
-/// <summary>The host fails at some write: what was there stays, the image stays sound, and it goes on when the host does.</summary>
+/// <summary>
+/// The host fails at some write: what was there stays, the image stays sound, and it goes on when the host does.
+/// </summary>
 public sealed class FailureTests : IDisposable
 {
     private const int DiskBytes = 2 << 20;

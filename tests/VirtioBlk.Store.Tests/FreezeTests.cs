@@ -44,10 +44,13 @@ public sealed class FreezeTests : IDisposable
         Assert.True(image.IsReadOnly);
         Action[] writes =
         [
-            () => image.WritePattern(0, 512, 1), () => image.Discard(0, DiskBytes), () => image.WriteZeroes(0, 512, true),
+            () => image.WritePattern(0, 512, 1),
+            () => image.Discard(0, DiskBytes),
+            () => image.WriteZeroes(0, 512, true),
             () => image.SetBacking(null, null, null),
         ];
-        foreach (Action write in writes) Assert.Equal($"{path}: is frozen", Assert.Throws<DiskException>(write).Message);
+        foreach (Action write in writes)
+            Assert.Equal($"{path}: is frozen", Assert.Throws<DiskException>(write).Message);
     }
 
     [Fact]
@@ -89,7 +92,9 @@ public sealed class FreezeTests : IDisposable
         Assert.Equal(DiskIo.Pattern(512, 1), other.ReadBytes(0, 512));
     }
 
-    /// <summary>Freeze, go on in an overlay, flush the frozen layer on another thread meanwhile; again and again.</summary>
+    /// <summary>
+    /// Freeze, go on in an overlay, flush the frozen layer on another thread meanwhile; again and again.
+    /// </summary>
     [Fact]
     public void One_thread_reads_through_a_layer_while_another_flushes_it()
     {
@@ -109,7 +114,8 @@ public sealed class FreezeTests : IDisposable
 
             Qcow2Image frozen = top;
             Qcow2Image.Create(_folder[$"{layer}"], DiskBytes, $"{layer - 1}", DiskFormat.Qcow2, 4096);
-            top = Qcow2Image.Open(HostFile.Open(_folder[$"{layer}"], true, DiskLock.Exclusive), false, frozen, 128 << 10);
+            HostFile file = HostFile.Open(_folder[$"{layer}"], true, DiskLock.Exclusive);
+            top = Qcow2Image.Open(file, false, frozen, 128 << 10);
             frozen.Freeze();
             Exception? failure = null;
             Thread flusher = new(() => failure = Record.Exception(frozen.Flush));

@@ -10,11 +10,13 @@ public sealed class IoVecCursorTests
         Random random = new(7);
         for (int round = 0; round < 500; round++)
         {
-            IoVec[] vectors = [.. Enumerable.Range(0, random.Next(1, 9)).Select(i => new IoVec(i * 1000, (nuint)random.Next(0, 6)))];
+            IoVec[] vectors = new IoVec[random.Next(1, 9)];
+            for (int i = 0; i < vectors.Length; i++) vectors[i] = new IoVec(i * 1000, (nuint)random.Next(0, 6));
             List<nint> expected = Bytes(vectors);
             IoVecCursor cursor = new(vectors, new IoVec[vectors.Length]);
             List<nint> actual = [];
-            while (actual.Count < expected.Count) actual.AddRange(Bytes(cursor.Take(random.Next(0, expected.Count - actual.Count + 1))));
+            while (actual.Count < expected.Count)
+                actual.AddRange(Bytes(cursor.Take(random.Next(0, expected.Count - actual.Count + 1))));
             Assert.Equal(expected, actual);
         }
     }

@@ -19,7 +19,7 @@ public sealed class LayerMergeTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Shapes))]
-    public void The_disk_reads_the_same_before_during_and_after(DiskFormat baseFormat, int baseCluster, int middleCluster)
+    public void The_disk_stays_the_same(DiskFormat baseFormat, int baseCluster, int middleCluster)
     {
         MakeChain(baseFormat, baseCluster, middleCluster);
         using Qcow2Image top = OpenTop();
@@ -130,7 +130,8 @@ public sealed class LayerMergeTests : IDisposable
         Qcow2Image? top = null;
         for (int layer = 1; layer <= 5; layer++)
         {
-            Qcow2Image.Create(_folder[$"{layer}"], DiskBytes, $"{layer - 1}", layer == 1 ? DiskFormat.Raw : DiskFormat.Qcow2);
+            Qcow2Image.Create(_folder[$"{layer}"], DiskBytes, $"{layer - 1}",
+                layer == 1 ? DiskFormat.Raw : DiskFormat.Qcow2);
             below.Freeze();
             top = Qcow2Image.Open(_folder[$"{layer}"], readOnly: false, below);
             below = top;
@@ -158,7 +159,8 @@ public sealed class LayerMergeTests : IDisposable
         MakeChain(DiskFormat.Raw, 0, 65536);
         byte[] before = File.ReadAllBytes(_folder["base"]);
         using Qcow2Image top = OpenTop();
-        using (RawDisk.Open(_folder["base"], readOnly: true)) Assert.Throws<DiskInUseException>(() => new LayerMerge(top));
+        using (RawDisk.Open(_folder["base"], readOnly: true))
+            Assert.Throws<DiskInUseException>(() => new LayerMerge(top));
         Assert.Equal(before, File.ReadAllBytes(_folder["base"]));
         new LayerMerge(top).Dispose();
         using RawDisk reader = RawDisk.Open(_folder["base"], readOnly: true);
@@ -193,7 +195,9 @@ public sealed class LayerMergeTests : IDisposable
         }
     }
 
-    /// <summary>base with data everywhere; middle with data, zeros and discarded clusters; top with a little of everything.</summary>
+    /// <summary>
+    /// base with data everywhere; middle with data, zeros and discarded clusters; top with a little of everything.
+    /// </summary>
     private void MakeChain(DiskFormat baseFormat, int baseCluster, int middleCluster)
     {
         Random random = new(2);

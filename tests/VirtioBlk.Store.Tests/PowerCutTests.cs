@@ -1,8 +1,8 @@
 namespace VirtioBlk.Store.Tests;
 
 /// <summary>
-/// A power cut after any write: what was synced is there, of the rest any part may be. The image is then sound but for leaked
-/// clusters, and what was flushed is there.
+/// A power cut after any write: what was synced is there, of the rest any part may be. The image is then sound but for
+/// leaked clusters, and what was flushed is there.
 /// </summary>
 public sealed class PowerCutTests : IDisposable
 {
@@ -52,7 +52,10 @@ public sealed class PowerCutTests : IDisposable
 
             while (begun < Operations && operations[begun].Begin < now) begun += Advance(expected);
             foreach ((string mode, byte[] left) in Cuts(disk, unsynced, random))
-                AssertSound(left, expected, $"cut after event {now} of {file.Events.Count}, {mode}", askQemu: random.Next(100) == 0);
+            {
+                string what = $"cut after event {now} of {file.Events.Count}, {mode}";
+                AssertSound(left, expected, what, askQemu: random.Next(100) == 0);
+            }
 
             if (now == file.Events.Count) break;
             unsynced.Add(file.Events[now]);
@@ -62,14 +65,101 @@ public sealed class PowerCutTests : IDisposable
         }
     }
 
+    /// <summary>
+    /// The refcount table moves: a cut at any point leaves the old one or the new one in force, and both right.
+    /// </summary>
+    [Fact]
+    public void Leaves_one_of_two_refcount_tables()
+    {
+        const int ClusterBytes = 512;
+        const int Bytes = 12 << 20;
+        Qcow2Image.Create(_folder["new"], Bytes, clusterBytes: ClusterBytes);
+        using (Qcow2Image image = Qcow2Image.Open(_folder["new"], readOnly: false))
+        {
+            // One cluster of table counts 8 MiB of file.
+            for (int i = 0; new FileInfo(_folder["new"]).Length < (8 << 20) - 16384; i++)
+                image.WritePattern(i * 8192, 8192, 1);
+        }
+
+        byte[] disk = File.ReadAllBytes(_folder["new"]);
+        using RecordingFile file = new("recorded", disk);
+        using (Qcow2Image image = Qcow2Image.Open(file, readOnly: false, null)) image.WritePattern(10 << 20, 65536, 2);
+        Assert.InRange(file.Snapshot().Length, (8 << 20) + 16384, 9 << 20);
+
+        Random random = new(1);
+        List<RecordingFile.Event> unsynced = [];
+        foreach (RecordingFile.Event change in file.Events)
+        {
+            unsynced.Add(change);
+            foreach ((string mode, byte[] left) in Cuts(disk, unsynced, random))
+                AssertQemuFindsSound(left, Bytes, mode);
+            if (change.Bytes is not null) continue;
+            foreach (RecordingFile.Event synced in unsynced) Apply(ref disk, synced, _ => true);
+            unsynced.Clear();
+        }
+    }
+
+    [Theory]
+    [InlineData("short", "shorter")]
+    [InlineData("short", null)]
+    [InlineData(null, "short")]
+    [InlineData("long", "longer")]
+    [InlineData("longer", "short")]
+    [InlineData("short", "long")]
+    public void Leaves_one_of_two_backing_names(string? before, string? after)
+    {
+        string? oldName = Lengthen(before);
+        string? newName = Lengthen(after);
+        Qcow2Image.Create(_folder["new"], DiskBytes, oldName, oldName is null ? null : DiskFormat.Raw);
+        byte[] disk = File.ReadAllBytes(_folder["new"]);
+        using RecordingFile file = new("recorded", disk);
+        using Qcow2Image image = Qcow2Image.Open(file, readOnly: false, null);
+        image.SetBacking(null, newName, newName is null ? null : DiskFormat.Qcow2);
+        Assert.Equal(newName, image.BackingName);
+        Assert.Null(file.Events[^1].Bytes);
+
+        Random random = new(1);
+        List<RecordingFile.Event> unsynced = [];
+        foreach (RecordingFile.Event change in file.Events)
+        {
+            foreach ((_, byte[] left) in Cuts(disk, unsynced, random).Append(("none", disk)))
+            {
+                using Qcow2Image cut = Qcow2Image.Open(new RecordingFile("cut", left), readOnly: true, null);
+                Assert.Contains((cut.BackingName, cut.BackingFormat), (IEnumerable<(string?, string?)>)
+                    [(oldName, oldName is null ? null : "raw"), (newName, newName is null ? null : "qcow2")]);
+            }
+
+            unsynced.Add(change);
+            if (change.Bytes is not null) continue;
+            foreach (RecordingFile.Event synced in unsynced) Apply(ref disk, synced, _ => true);
+            unsynced.Clear();
+        }
+
+        using Qcow2Image done = Qcow2Image.Open(new RecordingFile("done", disk), readOnly: true, null);
+        Assert.Equal(newName, done.BackingName);
+        File.WriteAllBytes(_folder["done"], disk);
+        string info = Qemu.Img("info", "--output=json", _folder["done"]);
+        if (newName is not null)
+            Assert.Contains($"\"backing-filename\": \"{newName}\"", info, StringComparison.Ordinal);
+        else
+            Assert.DoesNotContain("backing-filename", info, StringComparison.Ordinal);
+
+        static string? Lengthen(string? name) => name is null || name.StartsWith("short", StringComparison.Ordinal)
+            ? name
+            : string.Concat(Enumerable.Repeat($"{name}/", 1000 / (name.Length + 1))) + "end";
+    }
+
     private static int Advance(CrashWorkload expected)
     {
         expected.Next(null);
         return 1;
     }
 
-    /// <summary>What may be left of the file: the worst orders a disk could have chosen, and a random one, torn at sectors.</summary>
-    private static IEnumerable<(string Mode, byte[] Left)> Cuts(byte[] disk, List<RecordingFile.Event> unsynced, Random random)
+    /// <summary>
+    /// What may be left of the file: the worst orders a disk could have chosen, and a random one, torn at sectors.
+    /// </summary>
+    private static IEnumerable<(string Mode, byte[] Left)> Cuts(
+        byte[] disk, List<RecordingFile.Event> unsynced, Random random)
     {
         if (unsynced.Count == 0) yield break;
         double share = random.NextDouble();
@@ -114,12 +204,17 @@ public sealed class PowerCutTests : IDisposable
         expected.AssertHolds(survivor.ReadAll(), what);
         if (!askQemu) return;
 
+        AssertQemuFindsSound(left, DiskBytes, what);
+    }
+
+    private void AssertQemuFindsSound(byte[] left, int diskBytes, string what)
+    {
         string path = _folder["cut"];
         File.WriteAllBytes(path, left);
         Assert.True(Qemu.Check(path, out string output) is 0 or 3, $"{what}\n{output}");
         // And it goes on working: leaks are all there is.
         using Qcow2Image image = Qcow2Image.Open(path, readOnly: false);
-        image.WritePattern(0, DiskBytes, 0x77);
+        image.WritePattern(0, diskBytes, 0x77);
         image.Flush();
         Assert.True(Qemu.Check(path, out output) is 0 or 3, $"{what}, written again\n{output}");
     }

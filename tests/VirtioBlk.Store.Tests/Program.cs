@@ -8,6 +8,10 @@ internal static class Program
     {
         [CrashWriter.WriteArgument, var path, var seed] => CrashWriter.Write(path, int.Parse(seed)),
         [CrashWriter.MergeArgument, var path, var seed] => CrashWriter.Merge(path, int.Parse(seed)),
-        _ => TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions).GetAwaiter().GetResult(),
+        _ => RunTests(args),
     };
+
+    private static int RunTests(string[] args) =>
+        TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions)
+            .GetAwaiter().GetResult();
 }

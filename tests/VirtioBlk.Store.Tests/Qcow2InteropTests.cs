@@ -19,7 +19,8 @@ public sealed class Qcow2InteropTests : IDisposable
         string path = _folder["a.qcow2"];
         Qemu.Img("create", "-f", "qcow2", "-o", options, path, "33M");
         Qemu.Io(path, "qcow2", "write -P 17 0 3k", "write -P 18 1M 2M", "write -P 19 32M 1M");
-        if (!options.Contains("0.10", StringComparison.Ordinal)) Qemu.Io(path, "qcow2", "write -z 1M 1M", "discard 2M 512k");
+        if (!options.Contains("0.10", StringComparison.Ordinal))
+            Qemu.Io(path, "qcow2", "write -z 1M 1M", "discard 2M 512k");
         byte[] expected = Qemu.ReadAll(path, "qcow2", _folder);
         using (Qcow2Image image = Qcow2Image.Open(path, readOnly: true)) Assert.Equal(expected, image.ReadAll());
         if (options.Contains("0.10", StringComparison.Ordinal)) return;
@@ -112,7 +113,8 @@ public sealed class Qcow2InteropTests : IDisposable
         Qcow2Image.Create(path, DiskBytes, clusterBytes: clusterBytes);
         byte[] model = new byte[DiskBytes];
         Random random = new(1);
-        using (Qcow2Image image = Qcow2Image.Open(HostFile.Open(path, true, DiskLock.Exclusive), false, null, cacheBytes))
+        HostFile file = HostFile.Open(path, true, DiskLock.Exclusive);
+        using (Qcow2Image image = Qcow2Image.Open(file, false, null, cacheBytes))
         {
             for (int i = 0; i < 160; i++)
             {

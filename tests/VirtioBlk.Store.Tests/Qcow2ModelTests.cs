@@ -13,8 +13,13 @@ public sealed class Qcow2ModelTests
 
     private static readonly Gen<Op> s_op =
         from verb in Gen.Frequency(
-            (8, Gen.Const(Verb.Write)), (3, Gen.Const(Verb.Read)), (2, Gen.Const(Verb.Discard)), (2, Gen.Const(Verb.Zero)),
-            (2, Gen.Const(Verb.ZeroUnmap)), (1, Gen.Const(Verb.Flush)), (1, Gen.Const(Verb.Reopen)))
+            (8, Gen.Const(Verb.Write)),
+            (3, Gen.Const(Verb.Read)),
+            (2, Gen.Const(Verb.Discard)),
+            (2, Gen.Const(Verb.Zero)),
+            (2, Gen.Const(Verb.ZeroUnmap)),
+            (1, Gen.Const(Verb.Flush)),
+            (1, Gen.Const(Verb.Reopen)))
         from first in Gen.Int[0, DiskBytes / 512 - 1]
         from size in Gen.OneOf(Gen.Int[1, 16], Gen.Int[1, 600], Gen.Const(DiskBytes / 512))
         from seed in Gen.Int[0, 1 << 20]
@@ -32,7 +37,7 @@ public sealed class Qcow2ModelTests
     public void Reads_what_was_written(int clusterBytes, DiskFormat? backingFormat, int backingBytes) =>
         s_op.Array[1, 60].Sample(
             ops => Run(ops, clusterBytes, backingFormat, backingBytes),
-            iter: 25,
+            iter: 10,
             print: ops => string.Join("\n", ops.Select(op => op.ToString())));
 
     private static void Run(Op[] ops, int clusterBytes, DiskFormat? backingFormat, int backingBytes)
@@ -43,12 +48,14 @@ public sealed class Qcow2ModelTests
         {
             byte[] below = DiskIo.RandomBytes(backingBytes, 1);
             File.WriteAllBytes(folder["base.raw"], below);
-            if (backingFormat == DiskFormat.Qcow2) Qemu.Img("convert", "-f", "raw", "-O", "qcow2", folder["base.raw"], folder["base.qcow2"]);
+            if (backingFormat == DiskFormat.Qcow2)
+                Qemu.Img("convert", "-f", "raw", "-O", "qcow2", folder["base.raw"], folder["base.qcow2"]);
             below.AsSpan(0, Math.Min(backingBytes, DiskBytes)).CopyTo(model);
         }
 
         string path = folder["top.qcow2"];
-        Qcow2Image.Create(path, DiskBytes, backingFormat is { } format ? $"base.{format.Name()}" : null, backingFormat, clusterBytes);
+        string? backingPath = backingFormat is { } format ? $"base.{format.Name()}" : null;
+        Qcow2Image.Create(path, DiskBytes, backingPath, backingFormat, clusterBytes);
         IDiskLayer disk = DiskChain.Open(path, DiskFormat.Qcow2, readOnly: false);
         try
         {
@@ -63,7 +70,8 @@ public sealed class Qcow2ModelTests
         Qemu.AssertClean(path);
         Assert.True(model.AsSpan().SequenceEqual(Qemu.ReadAll(path, "qcow2", folder)));
         if (backingFormat == DiskFormat.Raw)
-            Assert.True(DiskIo.RandomBytes(backingBytes, 1).AsSpan().SequenceEqual(File.ReadAllBytes(folder["base.raw"])));
+            Assert.True(
+                DiskIo.RandomBytes(backingBytes, 1).AsSpan().SequenceEqual(File.ReadAllBytes(folder["base.raw"])));
     }
 
     private static void Do(Op op, string path, ref IDiskLayer disk, byte[] model)
@@ -84,7 +92,11 @@ public sealed class Qcow2ModelTests
                 // Old content or zeros, sector by sector.
                 byte[] left = disk.ReadBytes(op.Offset, op.Length);
                 for (int at = 0; at < op.Length; at += 512)
-                    Assert.True(left.AsSpan(at, 512).SequenceEqual(part.Slice(at, 512)) || !left.AsSpan(at, 512).ContainsAnyExcept((byte)0));
+                {
+                    ReadOnlySpan<byte> sector = left.AsSpan(at, 512);
+                    Assert.True(sector.SequenceEqual(part.Slice(at, 512)) || !sector.ContainsAnyExcept((byte)0));
+                }
+
                 left.CopyTo(part);
                 break;
             case Verb.Zero:

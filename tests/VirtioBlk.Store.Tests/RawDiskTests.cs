@@ -66,14 +66,16 @@ public sealed class RawDiskTests : IDisposable
             disk.WritePattern(0, 512, 1);
             disk.Freeze();
             Assert.True(disk.IsReadOnly);
-            Assert.Equal($"{path}: is frozen", Assert.Throws<DiskException>(() => disk.WritePattern(0, 512, 2)).Message);
+            Assert.Equal($"{path}: is frozen",
+                Assert.Throws<DiskException>(() => disk.WritePattern(0, 512, 2)).Message);
             Assert.Throws<DiskException>(() => disk.Discard(0, 512));
             Assert.Throws<DiskException>(() => disk.WriteZeroes(0, 512, true));
             Assert.Equal(DiskIo.Pattern(512, 1), disk.ReadBytes(0, 512));
         }
 
         using RawDisk reader = RawDisk.Open(path, readOnly: true);
-        Assert.Equal($"{path}: is open for reading only", Assert.Throws<DiskException>(() => reader.WritePattern(0, 512, 2)).Message);
+        Assert.Equal($"{path}: is open for reading only",
+            Assert.Throws<DiskException>(() => reader.WritePattern(0, 512, 2)).Message);
     }
 
     [Fact]
@@ -81,7 +83,8 @@ public sealed class RawDiskTests : IDisposable
     {
         string path = NewFile(1 << 20);
         using RawDisk disk = RawDisk.Open(path, readOnly: false);
-        using (FileStream stream = new(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) stream.SetLength(512);
+        using (FileStream stream = new(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+            stream.SetLength(512);
         Assert.Equal(
             $"{path}: has become shorter than it was when it was opened",
             Assert.Throws<DiskException>(() => disk.ReadBytes(0, 1024)).Message);
@@ -99,9 +102,11 @@ public sealed class RawDiskTests : IDisposable
         if (kind == "folder") Directory.CreateDirectory(path);
         if (kind == "fifo") Process.Start("mkfifo", path).WaitForExit();
         if (kind is "empty" or "odd") File.WriteAllBytes(path, new byte[kind == "odd" ? 1000 : 0]);
-        Assert.Equal($"{path}: {problem}", Assert.Throws<DiskException>(() => RawDisk.Open(path, readOnly: true)).Message);
+        Assert.Equal($"{path}: {problem}",
+            Assert.Throws<DiskException>(() => RawDisk.Open(path, readOnly: true)).Message);
         if (kind != "missing")
-            Assert.Equal($"{path}: {problem}", Assert.Throws<DiskException>(() => RawDisk.Open(path, readOnly: kind == "folder")).Message);
+            Assert.Equal($"{path}: {problem}",
+                Assert.Throws<DiskException>(() => RawDisk.Open(path, readOnly: kind == "folder")).Message);
     }
 
     private string NewFile(long bytes)

@@ -52,7 +52,8 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
             foreach (IoVec vector in vectors)
             {
                 int part = (int)Math.Clamp(_length - offset - done, 0, (long)vector.Length);
-                _bytes.AsSpan(part == 0 ? 0 : (int)(offset + done), part).CopyTo(new Span<byte>((void*)vector.Base, part));
+                Span<byte> target = new((void*)vector.Base, part);
+                if (part > 0) _bytes.AsSpan((int)(offset + done), part).CopyTo(target);
                 done += part;
             }
 

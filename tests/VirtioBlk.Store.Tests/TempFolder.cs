@@ -1,6 +1,8 @@
 namespace VirtioBlk.Store.Tests;
 
-/// <summary>A folder for one test's files: in memory, where syncing costs nothing, unless a real file system is asked for.</summary>
+/// <summary>
+/// A folder for one test's files: in memory, where syncing costs nothing, unless a real file system is asked for.
+/// </summary>
 internal sealed class TempFolder(bool onDisk = false) : IDisposable
 {
     private const string Memory = "/dev/shm";

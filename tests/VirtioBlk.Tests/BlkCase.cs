@@ -5,7 +5,9 @@ using Xunit;
 
 namespace VirtioBlk.Tests;
 
-/// <summary>A random request with the outcome that virtio 1.2 §5.2.6 prescribes, worked out on an array instead of a disk.</summary>
+/// <summary>
+/// A random request with the outcome that virtio 1.2 §5.2.6 prescribes, worked out on an array instead of a disk.
+/// </summary>
 internal sealed class BlkCase
 {
     private readonly byte[] _readable; // header and what follows
@@ -37,7 +39,7 @@ internal sealed class BlkCase
         byte[] header = blk.Header(type, sector);
         byte[] data = new byte[length];
         random.NextBytes(data);
-        bool fits = length % 512 == 0 && (sector * 512) + (ulong)length <= (ulong)disk.Length && sector <= (ulong)sectors;
+        bool fits = length % 512 == 0 && (int)sector + (length / 512) <= sectors;
         byte verdict = fits ? BlkDriver.Ok : BlkDriver.IoError;
         switch (type)
         {
@@ -68,7 +70,8 @@ internal sealed class BlkCase
         byte[] before = new byte[_writable.Length + 1];
         random.NextBytes(before);
         before[^1] = BlkDriver.NoStatus;
-        Gpa readable = rig.Memory.Place(_readable), writable = rig.Memory.Place(before), guard = rig.Memory.Place([0x55]);
+        Gpa readable = rig.Memory.Place(_readable), writable = rig.Memory.Place(before);
+        Gpa guard = rig.Memory.Place([0x55]);
         DriverBuffer[] chain =
         [
             .. Cut(readable, _readable.Length, false, random), .. Cut(writable, before.Length, true, random),

@@ -8,7 +8,8 @@ namespace VirtioBlk.Tests;
 /// <summary>What the device says about itself (virtio 1.2 §5.2.1 to §5.2.5).</summary>
 public sealed class BlkConfigTests
 {
-    private const ulong Common = BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Flush | VirtioFeatures.Transport;
+    private const ulong Common =
+        BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Flush | VirtioFeatures.Transport;
 
     [Fact(DisplayName = "5.2.1: device 2; 5.2.3: the features of a writable disk")]
     public void Writable_disk()
@@ -39,7 +40,8 @@ public sealed class BlkConfigTests
         Assert.Equal(32768u, Field(48)); // max_write_zeroes_sectors
         Assert.Equal(16u, Field(52)); // max_write_zeroes_seg
         Assert.Equal(1, config[56]); // write_zeroes_may_unmap
-        Assert.Equal((0, 0, 0, 0), (config[33], config[57], config[58], config[59])); // unused0 and unused1 MUST be 0 (5.2.5.2)
+        // unused0 and unused1 MUST be 0 (5.2.5.2).
+        Assert.Equal((0, 0, 0, 0), (config[33], config[57], config[58], config[59]));
 
         uint Field(int offset) => BinaryPrimitives.ReadUInt32LittleEndian(config.AsSpan(offset));
     }
@@ -58,8 +60,8 @@ public sealed class BlkConfigTests
     {
         using MemoryDisk disk = new(512);
         using VirtioBlkDevice device = new(disk, "", "blk-named");
-        IEnumerable<string> names = Directory.GetDirectories("/proc/self/task").Select(t => File.ReadAllText($"{t}/comm").Trim());
-        Assert.Contains("blk-named", names);
+        string[] tasks = Directory.GetDirectories("/proc/self/task");
+        Assert.Contains("blk-named\n", tasks.Select(task => File.ReadAllText($"{task}/comm")));
     }
 
     [Theory]

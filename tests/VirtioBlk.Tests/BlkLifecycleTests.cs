@@ -7,7 +7,9 @@ using Xunit;
 
 namespace VirtioBlk.Tests;
 
-/// <summary>Starting, stopping, resetting the device, and what it does with requests that are there meanwhile.</summary>
+/// <summary>
+/// Starting, stopping, resetting the device, and what it does with requests that are there meanwhile.
+/// </summary>
 public sealed class BlkLifecycleTests
 {
     /// <summary>Puts a read into the ring and shows it to the device.</summary>
@@ -19,7 +21,7 @@ public sealed class BlkLifecycleTests
         return (id, status);
     }
 
-    [Fact(DisplayName = "2.1.2: nothing is consumed before DRIVER_OK; then what is there is served without a notification")]
+    [Fact(DisplayName = "2.1.2: nothing is consumed before DRIVER_OK; then, without a notification, what is there")]
     public void Requests_from_before_activation()
     {
         using BlkRig rig = new(start: false);

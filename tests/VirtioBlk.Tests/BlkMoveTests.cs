@@ -84,10 +84,9 @@ public sealed class BlkMoveTests
                     memory.Memory.TryStore(header + 8, (ulong)sent);
                     memory.Memory.TryStore(data, (ulong)sent);
                     memory.Memory.TryStore(status, BlkDriver.NoStatus);
-                    inFlight.Add(
-                        queue.Add(
-                            DriverBuffer.Readable(header, 16), DriverBuffer.Readable(data, 512), DriverBuffer.Writable(status, 1)),
-                        slot);
+                    DriverBuffer tail = DriverBuffer.Writable(status, 1);
+                    ushort id = queue.Add(DriverBuffer.Readable(header, 16), DriverBuffer.Readable(data, 512), tail);
+                    inFlight.Add(id, slot);
                     sent++;
                 }
 

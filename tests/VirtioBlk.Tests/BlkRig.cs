@@ -12,9 +12,8 @@ internal sealed class BlkRig : IDisposable
     public const ulong DiskSectors = DiskBytes / 512;
 
     public BlkRig(
-        bool readOnly = false, string serial = "system0", bool start = true, ulong unwanted = 0, ulong memoryBytes = 4 << 20)
+        bool readOnly = false, string serial = "system0", bool start = true, ulong unwanted = 0)
     {
-        Memory = new TestMemory(memoryBytes);
         Disk = new MemoryDisk(DiskBytes, readOnly);
         new Random(7).NextBytes(Disk.Bytes);
         Backend = new FaultInjectingDisk(Disk);
@@ -25,7 +24,7 @@ internal sealed class BlkRig : IDisposable
         if (start) Driver.Start(unwanted: unwanted);
     }
 
-    public TestMemory Memory { get; }
+    public TestMemory Memory { get; } = new();
 
     public TestLine Line { get; } = new();
 

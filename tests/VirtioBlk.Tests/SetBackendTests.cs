@@ -25,8 +25,8 @@ public sealed class SetBackendTests
         Assert.Equal(BlkDriver.Ok, blk.Read(0, read));
         Assert.All(read, b => Assert.Equal(0, b));
         Assert.Equal(BlkDriver.IoError, blk.Write(0, new byte[512]));
-        Assert.Equal(BlkDriver.IoError, blk.Ranges(BlkDriver.Discard, [new(0, 1, 0)]));
-        Assert.Equal(BlkDriver.IoError, blk.Ranges(BlkDriver.WriteZeroes, [new(0, 1, 0)]));
+        Assert.Equal(BlkDriver.IoError, blk.Ranges(BlkDriver.Discard, [new(0, 1)]));
+        Assert.Equal(BlkDriver.IoError, blk.Ranges(BlkDriver.WriteZeroes, [new(0, 1)]));
         Assert.Equal(BlkDriver.Ok, blk.Send(BlkDriver.Flush, 0).Status);
         Assert.Equal(BlkDriver.IoError, blk.Read(8, new byte[512]));
 
@@ -83,7 +83,7 @@ public sealed class SetBackendTests
         MemoryDisk other = new(BlkRig.DiskBytes, readOnly: true);
         rig.Device.SetBackend(other, notify: true);
         Assert.Equal(BlkDriver.IoError, rig.Blk.Write(0, new byte[512]));
-        Assert.Equal(BlkDriver.IoError, rig.Blk.Ranges(BlkDriver.WriteZeroes, [new(0, 1, 0)]));
+        Assert.Equal(BlkDriver.IoError, rig.Blk.Ranges(BlkDriver.WriteZeroes, [new(0, 1)]));
         Assert.Equal(0, other.Writes);
         Assert.Equal(0UL, rig.Driver.ReadOffered() & BlkFeatures.ReadOnly); // features do not change under a driver
     }

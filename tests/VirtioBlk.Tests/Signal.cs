@@ -1,6 +1,8 @@
 namespace VirtioBlk.Tests;
 
-/// <summary>An event between threads. Waiting for one that does not come fails the test instead of hanging it.</summary>
+/// <summary>
+/// An event between threads. Waiting for one that does not come fails the test instead of hanging it.
+/// </summary>
 internal sealed class Signal
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);

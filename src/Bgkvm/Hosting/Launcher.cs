@@ -22,6 +22,9 @@ internal static class Launcher
         bool isNew = !File.Exists(directory.Config);
         InstanceConfig? created = isNew ? options.Create(directory.Name) : null;
         Preflight.CheckSocketPath(directory);
+        // A folder of the user's that happens to have this name must never come to be deleted with an instance.
+        if (isNew && Directory.Exists(directory.Path) && Directory.EnumerateFileSystemEntries(directory.Path).Any(f => f != directory.Lock))
+            throw new InstanceException($"{directory.Path} exists and is not an instance of bgkvm; choose another name or another BGKVM_HOME");
         Directory.CreateDirectory(directory.Path, Private);
         using InstanceLock held = InstanceLock.TryAcquire(directory)
             ?? throw new InstanceException($"{directory.Name} is running already");

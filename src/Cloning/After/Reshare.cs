@@ -16,6 +16,7 @@ internal static class Reshare
     /// <summary>After an abort: tries, and leaves it for the next fork where it does not work out.</summary>
     public static void AfterAbort(Instance instance)
     {
+        if (instance.IsStopping) return; // not worth a copy of its memory
         try
         {
             Now(instance);
@@ -48,11 +49,15 @@ internal static class Reshare
                 PageCopy.Some(from, into, dirty);
             }
 
-            MachineMove.Run(from, into, state, whilePaused: () =>
+            using (instance.ConsoleHub.HoldInput())
             {
-                from.CollectDirtyPages(dirty, scratch);
-                PageCopy.Some(from, into, dirty);
-            });
+                MachineMove.Run(from, into, state, whilePaused: () =>
+                {
+                    from.CollectDirtyPages(dirty, scratch);
+                    PageCopy.Some(from, into, dirty);
+                });
+                instance.Adopt(into, instance.Disks, instance.Manifest);
+            }
         }
         catch
         {
@@ -61,7 +66,6 @@ internal static class Reshare
             throw;
         }
 
-        instance.Adopt(into, instance.Disks, instance.Manifest);
         from.Dispose();
     }
 }

@@ -14,18 +14,21 @@ internal static class Overlays
     public static DiskManifest Create(InstanceDirectory directory, DiskManifest below, SystemDisk[] disks, string side)
     {
         int number = below.NextLayer;
-        List<IReadOnlyList<Layer>> chains = [];
-        for (int i = 0; i < disks.Length; i++)
+        List<IReadOnlyList<Layer>> chains = [.. below.Chains];
+        try
         {
-            IReadOnlyList<Layer> chain = below.Chains[i];
-            if (!disks[i].IsReadOnly)
+            for (int i = 0; i < disks.Length; i++)
             {
+                if (disks[i].IsReadOnly) continue;
                 Layer overlay = new($"disk{i}-{number++:d6}-{side}.qcow2", "qcow2");
-                SystemDisk.CreateOverlay(directory.Layers, chain, overlay, disks[i].Device.LengthBytes);
-                chain = [.. chain, overlay];
+                SystemDisk.CreateOverlay(directory.Layers, below.Chains[i], overlay, disks[i].Device.LengthBytes);
+                chains[i] = [.. below.Chains[i], overlay];
             }
-
-            chains.Add(chain);
+        }
+        catch
+        {
+            Delete(directory, below with { Chains = chains }, keep: below);
+            throw;
         }
 
         return new DiskManifest(DiskManifest.CurrentVersion, number, chains);
@@ -53,7 +56,7 @@ internal static class Overlays
     {
         if (unused is null) return;
         foreach (Layer layer in unused.Chains.SelectMany(chain => chain).Except(keep.Chains.SelectMany(chain => chain)))
-            File.Delete(Path.Combine(directory.Layers, layer.Path));
+            if (!Path.IsPathRooted(layer.Path)) File.Delete(Path.Combine(directory.Layers, layer.Path)); // never the user's image
     }
 
     /// <summary>Deletes every layer file that a manifest does not name: what a process that was killed left behind.</summary>

@@ -11,11 +11,16 @@ internal static class ForkPause
     public static Pause Run(Instance instance, ForkPreparation prepared)
     {
         Vmm.Machines.Machine old = instance.Machine;
-        Pause pause = MachineMove.Run(old, prepared.Forked, prepared.State, whilePaused: static () => { });
-        // Nothing writes the old top layers any more: the devices that did are suspended for good, the overlays are in use.
-        foreach (SystemDisk disk in instance.Disks) disk.Freeze();
-        prepared.MarkForked();
-        instance.Adopt(prepared.Forked, prepared.ForkedDisks, prepared.ForkedManifest);
+        Pause pause;
+        using (instance.ConsoleHub.HoldInput())
+        {
+            pause = MachineMove.Run(old, prepared.Forked, prepared.State, whilePaused: static () => { });
+            // Nothing writes the old top layers any more: the devices that did are suspended for good, the overlays are in use.
+            foreach (SystemDisk disk in instance.Disks) disk.Freeze();
+            prepared.MarkForked();
+            instance.Adopt(prepared.Forked, prepared.ForkedDisks, prepared.ForkedManifest);
+        }
+
         // Unmapping takes time with the memory's size, so it was not part of the pause; it must be over before the proof.
         old.Dispose();
         return pause;

@@ -15,6 +15,7 @@ internal sealed class ForkPreparation : IDisposable
 {
     private readonly Instance _instance;
     private readonly DiskManifest _before;
+    private DiskManifest? _forkedOverlays, _nextOverlays;
     private bool _forked, _switched;
 
     private ForkPreparation(Instance instance)
@@ -107,13 +108,12 @@ internal sealed class ForkPreparation : IDisposable
         Fresh?.Dispose();
         if (_switched) return;
         Next?.Dispose();
-        Overlays.Delete(_instance.Directory, NextManifest, keep: ForkedManifest ?? _before);
+        Overlays.Delete(_instance.Directory, _nextOverlays, keep: _before);
         if (_forked) return;
         Forked?.Dispose();
         foreach (SystemDisk disk in ForkedDisks) disk.CloseTop();
-        if (ForkedManifest is null) return;
-        _instance.ManifestFile.Replace(_before with { NextLayer = NextManifest.NextLayer });
-        Overlays.Delete(_instance.Directory, ForkedManifest, keep: _before);
+        if (ForkedManifest is not null) _instance.ManifestFile.Replace(_before);
+        Overlays.Delete(_instance.Directory, _forkedOverlays, keep: _before);
     }
 
     private void BuildMemoryAndMachines()
@@ -125,9 +125,10 @@ internal sealed class ForkPreparation : IDisposable
         State = instance.Machine.NewState();
 
         DiskManifest forked = Overlays.Create(instance.Directory, _before, instance.Disks, "instance");
+        _forkedOverlays = forked;
         DiskManifest next = Overlays.Create(
             instance.Directory, _before with { NextLayer = forked.NextLayer }, instance.Disks, "shadow");
-        NextManifest = next;
+        _nextOverlays = NextManifest = next;
         ForkedDisks = Overlays.Open(instance.Directory, instance.Disks, forked);
 
         Forked = MachineBuilder.Build(instance.Host, instance.Config, instance.Machine.File.Duplicate(), MemoryView.Private,

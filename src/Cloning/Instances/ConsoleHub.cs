@@ -19,26 +19,33 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
     private readonly Queue<byte> _history = new(HistoryBytes);
     private List<byte> _pending = new(4096);
     private List<byte> _spare = new(4096);
-    private Serial8250? _port;
     private bool _ended;
+
+    // Held while input is delivered, and while a move is under way. Apart from _gate: a port that prints takes that one.
+    private readonly Lock _inputGate = new();
+    private Serial8250? _port;
 
     /// <summary>Starts a hub.</summary>
     /// <param name="logPath">Where everything the guest prints is appended.</param>
     /// <exception cref="LibcException">The log cannot be opened.</exception>
-    public ConsoleHub(string logPath)
+    /// <param name="startOver">Whether what the log holds already is dropped.</param>
+    public ConsoleHub(string logPath, bool startOver = false)
     {
-        const int O_WRONLY = 1, O_APPEND = 0x400;
-        _log = new SafeFd(Libc.open(logPath, O_WRONLY | O_APPEND | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180 /* 0600 */));
+        const int O_WRONLY = 1, O_TRUNC = 0x200, O_APPEND = 0x400;
+        _log = new SafeFd(Libc.open(logPath, O_WRONLY | O_APPEND | (startOver ? O_TRUNC : 0) | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180 /* 0600 */));
         if (_log.IsInvalid) throw LibcException.FromLastError("open", logPath);
         _thread = new Thread(Distribute) { Name = "console", IsBackground = true };
         _thread.Start();
     }
 
-    /// <summary>From now on input goes to this port.</summary>
-    public void Connect(Serial8250 port)
+    /// <summary>From now on input goes to this port; to none with null, as before its machine is disposed.</summary>
+    public void Connect(Serial8250? port)
     {
-        lock (_gate) _port = port;
+        lock (_inputGate) _port = port;
     }
+
+    /// <summary>Keeps input waiting until disposed: what came between the save of a port and the connection of the next would be lost.</summary>
+    public Lock.Scope HoldInput() => _inputGate.EnterScope();
 
     /// <summary>Takes output of the guest. Called on a vCPU thread: appends and returns.</summary>
     void ISerialOutput.Write(ReadOnlySpan<byte> bytes) => Print(bytes);
@@ -59,17 +66,23 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
     /// <inheritdoc/>
     public void Write(ReadOnlySpan<byte> input)
     {
-        Serial8250? port;
-        lock (_gate) port = _port;
-        port?.Receive(input);
+        lock (_inputGate) _port?.Receive(input);
     }
 
     /// <inheritdoc/>
     public void SendBreak()
     {
-        Serial8250? port;
-        lock (_gate) port = _port;
-        port?.SendBreak();
+        lock (_inputGate) _port?.SendBreak();
+    }
+
+    /// <summary>Sends a SysRq command: BREAK and the letter, with nobody's input in between.</summary>
+    public void SendSysRq(byte command)
+    {
+        lock (_inputGate)
+        {
+            _port?.SendBreak();
+            _port?.Receive([command]);
+        }
     }
 
     /// <inheritdoc/>

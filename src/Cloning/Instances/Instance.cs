@@ -18,7 +18,7 @@ public sealed class Instance : IInstance, IDisposable
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly DateTimeOffset _startedAt = DateTimeOffset.UtcNow;
     private ReadyWatch? _watch;
-    private CancellationTokenSource? _background, _upkeepStop;
+    private CancellationTokenSource? _reboot, _upkeepStop;
     private RebootReport? _lastReport;
     private InstanceState _state = InstanceState.Booting;
     private bool _powerOffMeansReboot;
@@ -58,6 +58,13 @@ public sealed class Instance : IInstance, IDisposable
     internal RebootPhase? Phase { get; set; }
     internal int? ShadowPid { get; set; }
     internal string? CancelReason { get; private set; }
+    internal bool IsStopping
+    {
+        get
+        {
+            lock (_gate) return _state is InstanceState.Stopping or InstanceState.Stopped;
+        }
+    }
 
     /// <summary>Requests that the persistent disks have served: when it stops growing, the guest has stopped writing.</summary>
     internal long PersistentRequests =>
@@ -103,13 +110,13 @@ public sealed class Instance : IInstance, IDisposable
         if (!_oneReboot.Wait(0, CancellationToken.None)) throw new InstanceBusyException($"{Config.Name} is being rebooted already");
         try
         {
-            using CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             lock (_gate)
             {
                 if (_state is InstanceState.Stopping or InstanceState.Stopped)
                     throw new InstanceBusyException($"{Config.Name} is stopping");
                 if (request.Mode == RebootMode.InPlace) _state = InstanceState.Rebooting;
-                else _background = linked;
+                _reboot = linked;
                 CancelReason = null;
             }
 
@@ -117,19 +124,25 @@ public sealed class Instance : IInstance, IDisposable
             // A thread of its own: this blocks for as long as an OS takes to boot, which is not what the pool is for.
             RebootReport report = await Task.Factory.StartNew(
                 () => request.Mode == RebootMode.InPlace
-                    ? InPlaceReboot.Run(this, request, progress)
+                    ? InPlaceReboot.Run(this, request, progress, linked.Token)
                     : new BackgroundReboot(this, request, progress).Run(linked.Token),
                 CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
             lock (_gate) _lastReport = report;
             StartUpkeep();
             return report;
         }
+        catch (OperationCanceledException e)
+        {
+            throw new InstanceException(CancelReason ?? "cancelled", inner: e);
+        }
         finally
         {
             lock (_gate)
             {
-                _background = null;
+                _reboot?.Dispose();
+                _reboot = null;
                 _powerOffMeansReboot = false;
+                if (_state == InstanceState.Rebooting) _state = InstanceState.Running; // it never came to the reboot
             }
 
             _oneReboot.Release();
@@ -143,7 +156,7 @@ public sealed class Instance : IInstance, IDisposable
         lock (_gate)
         {
             _state = InstanceState.Stopping;
-            GiveUpBackgroundReboot("the instance was stopped");
+            GiveUpReboot("the instance was stopped");
         }
 
         // A fork or switch that is past its point of no return finishes first; the button is for whoever runs then.
@@ -170,6 +183,7 @@ public sealed class Instance : IInstance, IDisposable
     {
         StopUpkeep();
         _watch?.Dispose();
+        ConsoleHub?.Connect(null);
         Machine?.Dispose();
         foreach (SystemDisk disk in Disks) disk.Close();
         foreach (RawDisk disk in PersistentDisks) disk.Dispose();
@@ -205,31 +219,51 @@ public sealed class Instance : IInstance, IDisposable
         }
     }
 
-    /// <summary>Presses the power button and waits for the guest to end; a guest that ignores it is stopped.</summary>
-    internal void PowerOffForReboot(TimeSpan limit)
+    /// <summary>Ends the guest: by the power button within the limit, else by stopping it.</summary>
+    internal void EndForReboot(ShutdownMode mode, TimeSpan limit, CancellationToken cancellation)
     {
         lock (_gate) _powerOffMeansReboot = true;
+        if (mode == ShutdownMode.Reset) return;
         Machine.PressPowerButton();
-        Machine.Exited.Wait(limit);
+        Machine.Exited.Wait((int)limit.TotalMilliseconds, cancellation);
     }
 
-    /// <summary>Boots the instance on a new machine with empty memory, in the place of the one it has.</summary>
-    internal ReadyWatch BootAgain()
+    /// <summary>Boots the instance on a new machine, in the place of the one it has.</summary>
+    /// <param name="next">Built and loaded already: what can go wrong went wrong before the old one was touched.</param>
+    internal ReadyWatch BootAgain(Machine next)
     {
         Machine old = Machine;
         old.Pause();
+        ConsoleHub.Connect(null);
+        old.Dispose();
         lock (_gate)
         {
             _powerOffMeansReboot = false;
-            _state = InstanceState.Booting;
+            if (_state != InstanceState.Stopping) _state = InstanceState.Booting;
         }
 
-        old.Dispose();
-        Machine machine = BuildMachine();
-        Adopt(machine, Disks, Manifest);
-        ReadyWatch watch = WatchReady();
-        machine.Run();
-        return watch;
+        Adopt(next, Disks, Manifest);
+        _watch?.Dispose();
+        _watch = WatchReady();
+        next.Run();
+        return _watch;
+    }
+
+    /// <summary>A machine with empty memory and the kernel loaded, as it is on the host now.</summary>
+    internal Machine BuildMachine()
+    {
+        MemoryFile file = MemoryFile.Create($"bgkvm-{Config.Name}", MachineBuilder.MemoryBytes(Config));
+        Machine machine = MachineBuilder.Build(Host, Config, file, MemoryView.Shared, Disks, PersistentDisks, ConsoleHub);
+        try
+        {
+            machine.Boot(MachineBuilder.BootConfig(Config));
+            return machine;
+        }
+        catch
+        {
+            machine.Dispose();
+            throw;
+        }
     }
 
     private void StartUpkeep()
@@ -284,6 +318,8 @@ public sealed class Instance : IInstance, IDisposable
     /// <summary>The first start: an overlay over each of the user's images, which are themselves never written.</summary>
     private DiskManifest FirstManifest()
     {
+        // Without a manifest nothing in here belongs to anybody: a first start that was killed left it.
+        if (System.IO.Directory.Exists(Directory.Layers)) System.IO.Directory.Delete(Directory.Layers, recursive: true);
         System.IO.Directory.CreateDirectory(Directory.Layers);
         List<IReadOnlyList<Layer>> chains = [];
         int number = 1;
@@ -308,22 +344,6 @@ public sealed class Instance : IInstance, IDisposable
         return manifest;
     }
 
-    private Machine BuildMachine()
-    {
-        MemoryFile file = MemoryFile.Create($"bgkvm-{Config.Name}", MachineBuilder.MemoryBytes(Config));
-        Machine machine = MachineBuilder.Build(Host, Config, file, MemoryView.Shared, Disks, PersistentDisks, ConsoleHub);
-        try
-        {
-            machine.Boot(MachineBuilder.BootConfig(Config));
-            return machine;
-        }
-        catch
-        {
-            machine.Dispose();
-            throw;
-        }
-    }
-
     private ReadyWatch WatchReady()
     {
         ReadyWatch watch = new(ConsoleHub, ReadyWatch.Parse(Config.ReadyPattern));
@@ -344,7 +364,7 @@ public sealed class Instance : IInstance, IDisposable
             // An earlier machine of this instance, stopped by who moved away from it; or a reboot in place that waits for this.
             if (machine != Machine || _powerOffMeansReboot) return;
             Log.GuestEnded(exit.Detail);
-            GiveUpBackgroundReboot($"the instance's own guest ended meanwhile: {exit.Detail}");
+            GiveUpReboot($"the instance's own guest ended meanwhile: {exit.Detail}");
         }
 
         _oneReboot.Wait();
@@ -353,8 +373,7 @@ public sealed class Instance : IInstance, IDisposable
             if (machine != Machine) return; // the switch had been committed already
             if (exit.Kind == MachineExitKind.Reset && _state != InstanceState.Stopping)
             {
-                _watch?.Dispose();
-                _watch = BootAgain();
+                BootAgain(BuildMachine());
                 return;
             }
 
@@ -373,10 +392,10 @@ public sealed class Instance : IInstance, IDisposable
         }
     }
 
-    private void GiveUpBackgroundReboot(string reason)
+    private void GiveUpReboot(string reason)
     {
-        if (_background is null) return;
+        if (_reboot is null) return;
         CancelReason = reason;
-        _background.Cancel();
+        _reboot.Cancel();
     }
 }

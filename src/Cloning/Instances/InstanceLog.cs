@@ -20,6 +20,9 @@ internal sealed partial class InstanceLog(ILogger logger)
     [LoggerMessage(504, LogLevel.Warning, "merging layers did not work out; the chain stays longer until the next reboot")]
     public partial void MergeFailed(Exception cause);
 
+    [LoggerMessage(506, LogLevel.Error, "the instance runs the rebooted state, but cleaning up after the switch met an error")]
+    public partial void AftermathFailed(Exception cause);
+
     [LoggerMessage(505, LogLevel.Information, "reboot: {Phase}")]
     public partial void Phase(RebootPhase phase);
 }

@@ -45,7 +45,7 @@ public static class ShadowProcess
         ulong size = MachineBuilder.MemoryBytes(begin.Config);
         MemoryFile frozen = MemoryFile.Adopt(descriptors[0], size);
         MemoryFile fresh = MemoryFile.Adopt(descriptors[1], size);
-        using ConsoleHub console = new(begin.Log);
+        using ConsoleHub console = new(begin.Log, startOver: true);
         SystemDisk[] disks = [.. begin.Chains.Select(chain => SystemDisk.Open(begin.Layers, chain))];
 
         enter(RebootPhase.ShutDown);
@@ -63,7 +63,7 @@ public static class ShadowProcess
         if (first == machine.Exited)
         {
             throw new ShadowException(
-                $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail}); its last words: {LastWords(watch.Tail)}");
+                $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail}); its last words: {LastWords.Of(watch.Tail)}");
         }
 
         machine.Pause();
@@ -112,12 +112,6 @@ public static class ShadowProcess
             Libc._exit(1);
         })
         { IsBackground = true, Name = "link" }.Start();
-
-    private static string LastWords(string tail)
-    {
-        string text = tail.ReplaceLineEndings(" ").Trim();
-        return text.Length == 0 ? "none" : text[Math.Max(0, text.Length - 300)..];
-    }
 
     private static void TrySend(ShadowLink link, ShadowMessage message)
     {

@@ -31,8 +31,7 @@ internal static partial class Quiesce
     private static void Command(Instance instance, byte command)
     {
         using ReadyWatch answer = new(instance.ConsoleHub, Answer());
-        instance.ConsoleHub.SendBreak();
-        instance.ConsoleHub.Write([command]);
+        instance.ConsoleHub.SendSysRq(command);
         Stopwatch clock = Stopwatch.StartNew();
         long requests = instance.PersistentRequests, lastChange = 0;
         while (clock.ElapsedMilliseconds < LimitMillis && !answer.Ready.Wait(LookMillis))

@@ -39,6 +39,6 @@ internal static class SwitchPause
         prepared.MarkSwitched();
         next.MarkUsed();
         instance.Adopt(prepared.Next, next.Disks, prepared.NextManifest);
-        return new SwitchResult(pause, old, oldDisks, oldManifest, oldDisks.Sum(disk => disk.TopBytes));
+        return new SwitchResult(pause, old, oldDisks, oldManifest);
     }
 }

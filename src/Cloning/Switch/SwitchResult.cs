@@ -8,6 +8,4 @@ namespace Cloning.Switch;
 /// <param name="OldMachine">The machine that was left, paused.</param>
 /// <param name="OldDisks">Its disks: their top layers are what is discarded.</param>
 /// <param name="OldManifest">The manifest that named them.</param>
-/// <param name="DiscardedBytes">What those top layers hold, bytes.</param>
-internal sealed record SwitchResult(
-    Pause Pause, Machine OldMachine, SystemDisk[] OldDisks, DiskManifest OldManifest, long DiscardedBytes);
+internal sealed record SwitchResult(Pause Pause, Machine OldMachine, SystemDisk[] OldDisks, DiskManifest OldManifest);

@@ -21,9 +21,23 @@ public sealed unsafe class EventFd : SafeFd
     /// </summary>
     public void Signal()
     {
-        ulong one = 1;
-        // SAFETY: the kernel reads 8 bytes from a local.
-        _ = Libc.write(Fd, &one, sizeof(ulong));
+        bool held = false;
+        try
+        {
+            // Held, or a descriptor that is closed meanwhile could be somebody else's file by the time of the write.
+            DangerousAddRef(ref held);
+            ulong one = 1;
+            // SAFETY: the kernel reads 8 bytes from a local.
+            _ = Libc.write(Fd, &one, sizeof(ulong));
+        }
+        catch (ObjectDisposedException)
+        {
+            // Nobody waits for it any more.
+        }
+        finally
+        {
+            if (held) DangerousRelease();
+        }
     }
 
     /// <summary>

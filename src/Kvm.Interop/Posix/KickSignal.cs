@@ -20,10 +20,11 @@ public static unsafe class KickSignal
 
     /// <summary>Sends it to a thread of this process.</summary>
     /// <param name="threadId">The thread's kernel id (<see cref="Libc.gettid"/>).</param>
-    /// <exception cref="LibcException">The thread does not exist.</exception>
+    /// <exception cref="LibcException">The kernel refused. A thread that has just ended is no error: it does not run either.</exception>
     public static void Send(int threadId)
     {
-        if (Libc.tgkill(Environment.ProcessId, threadId, Number) != 0)
+        const int ESRCH = 3;
+        if (Libc.tgkill(Environment.ProcessId, threadId, Number) != 0 && Marshal.GetLastPInvokeError() != ESRCH)
             throw LibcException.FromLastError("tgkill");
     }
 

@@ -1,24 +1,32 @@
 namespace VirtioBlk.Store;
 
-/// <summary>Opens a disk with everything under it. Formats are told, by the caller or by the image above, never guessed.</summary>
+/// <summary>
+/// Opens a disk with everything under it. Formats are told, by the caller or by the image above, never guessed.
+/// </summary>
 public static class DiskChain
 {
     /// <summary>Most layers of a chain.</summary>
     public const int MaxDepth = 32;
 
-    /// <summary>Opens a disk and the backing files that the images name. Those are opened for reading and locked as shared.</summary>
+    /// <summary>
+    /// Opens a disk and the backing files that the images name. Those are opened for reading and locked as shared.
+    /// </summary>
     /// <param name="path">The top layer.</param>
     /// <param name="format">Its format.</param>
     /// <param name="readOnly">Whether the top layer refuses writes.</param>
     /// <returns>The top layer, which owns the others.</returns>
-    /// <exception cref="DiskException">A layer cannot be opened, or does not say all it must about the one under it.</exception>
+    /// <exception cref="DiskException">
+    /// A layer cannot be opened, or does not say all it must about the one under it.
+    /// </exception>
     public static IDiskLayer Open(string path, DiskFormat format, bool readOnly) => Open(path, format, readOnly, []);
 
     /// <summary>Opens a disk whose layers are listed. What the images themselves name is not followed.</summary>
     /// <param name="layers">The layers, base first. Only the base may be raw.</param>
     /// <param name="readOnly">Whether the top layer refuses writes.</param>
     /// <returns>The top layer, which owns the others.</returns>
-    /// <exception cref="DiskException">A layer cannot be opened, or disagrees about whether there is one under it.</exception>
+    /// <exception cref="DiskException">
+    /// A layer cannot be opened, or disagrees about whether there is one under it.
+    /// </exception>
     public static IDiskLayer Open(IReadOnlyList<DiskLayerName> layers, bool readOnly)
     {
         ArgumentOutOfRangeException.ThrowIfZero(layers.Count);
@@ -54,9 +62,10 @@ public static class DiskChain
 
         using (image)
         {
-            throw new DiskException(layer.Path, below is null
-                ? $"is listed as the base of a chain but has a backing file, {DiskException.Printable(image.BackingName!)}"
-                : $"is listed on top of {below.Path} but has no backing file");
+            string problem = below is null
+                ? $"is listed as the base of a chain but has a backing file, {image.BackingName}"
+                : $"is listed on top of {below.Path} but has no backing file";
+            throw new DiskException(layer.Path, DiskException.Printable(problem));
         }
     }
 
@@ -87,8 +96,10 @@ public static class DiskChain
 
     private static DiskFormat BackingFormat(Qcow2Image image) => image.BackingFormat switch
     {
-        null => throw new DiskException(image.Path, "does not say which format its backing file has; set it with: qemu-img rebase -u -F"),
+        null => throw new DiskException(image.Path,
+            "does not say which format its backing file has; set it with: qemu-img rebase -u -F"),
         { } name => DiskFormats.Parse(name)
-            ?? throw new DiskException(image.Path, $"has a backing file of format \"{DiskException.Printable(name)}\", which is not supported"),
+            ?? throw new DiskException(image.Path,
+                $"has a backing file of format \"{DiskException.Printable(name)}\", which is not supported"),
     };
 }

@@ -3,13 +3,13 @@ using Kvm.Interop;
 namespace VirtioBlk.Store;
 
 /// <summary>
-/// Open-file-description locks on a disk, in the byte layout of QEMU's file driver (block/file-posix.c), so that bgkvm and
-/// <c>qemu-img</c> see each other: a read lock on byte 100 + p says "I use permission p", one on byte 200 + p says
+/// Open-file-description locks on a disk, in the byte layout of QEMU's file driver (block/file-posix.c), so that bgkvm
+/// and <c>qemu-img</c> see each other: a read lock on byte 100 + p says "I use permission p", one on byte 200 + p says
 /// "nobody else may"; p is 0 for a consistent read, 1 for writing, 3 for changing the size.
 /// </summary>
 /// <remarks>
-/// Only read locks are ever held. Who wants in publishes its own first and then asks for each byte that would exclude it,
-/// so of two that come at the same moment both may be turned away, but never both be let in.
+/// Only read locks are ever held. Who wants in publishes its own first and then asks for each byte that would exclude
+/// it, so of two that come at the same moment both may be turned away, but never both be let in.
 /// </remarks>
 internal static unsafe class FileLock
 {
@@ -51,7 +51,8 @@ internal static unsafe class FileLock
     {
         for (int p = 0; p < Permissions; p++)
         {
-            if ((Forbidden(mode) >> p & 1) != 0 && Taken(fd, Uses + p, path)) return "in use: something else writes to it";
+            if ((Forbidden(mode) >> p & 1) != 0 && Taken(fd, Uses + p, path))
+                return "in use: something else writes to it";
         }
 
         for (int p = 0; p < Permissions; p++)
@@ -82,7 +83,8 @@ internal static unsafe class FileLock
         if (Libc.fcntl(fd.Fd, command, (nint)(&range)) == 0) return range;
         LibcException e = LibcException.FromLastError("fcntl", path);
         // Somebody holds a write lock there: not QEMU and not bgkvm, but it says clearly enough what it wants.
-        if (e.Errno is Libc.EAGAIN or Libc.EACCES) throw new DiskInUseException(path, "in use: something else has locked it");
+        if (e.Errno is Libc.EAGAIN or Libc.EACCES)
+            throw new DiskInUseException(path, "in use: something else has locked it");
         throw e;
     }
 }

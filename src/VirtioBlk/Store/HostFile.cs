@@ -16,7 +16,8 @@ internal sealed unsafe class HostFile : IHostFile
     private DiskLock _lock;
     private int _syncErrno;
 
-    // Until told otherwise somebody's earlier writes may still be in the page cache: those of a process that was killed.
+    // Until told otherwise somebody's earlier writes may still be in the page cache: those of a process that was
+    // killed.
     private int _unsynced = 1;
 
     private HostFile(string path, SafeFd reader, bool isBlockDevice)
@@ -44,7 +45,9 @@ internal sealed unsafe class HostFile : IHostFile
     }
 
     /// <summary>Opens and locks a file.</summary>
-    /// <exception cref="DiskException">It cannot be opened, is neither a file nor a block device, or is in use.</exception>
+    /// <exception cref="DiskException">
+    /// It cannot be opened, is neither a file nor a block device, or is in use.
+    /// </exception>
     public static HostFile Open(string path, bool writable, DiskLock mode)
     {
         // O_NONBLOCK: a FIFO named by mistake must give an error below, not wait for a writer.
@@ -54,7 +57,8 @@ internal sealed unsafe class HostFile : IHostFile
         {
             int type = Status(reader, path).Mode & StatX.TypeMask;
             if (type is not (StatX.RegularFile or StatX.BlockDevice))
-                throw new DiskException(path, type == StatX.Directory ? "is a directory" : "is neither a file nor a block device");
+                throw new DiskException(path,
+                    type == StatX.Directory ? "is a directory" : "is neither a file nor a block device");
             file = new HostFile(path, reader, type == StatX.BlockDevice);
             if (writable) file.MakeWritable();
             file.Lock(mode);
@@ -125,8 +129,8 @@ internal sealed unsafe class HostFile : IHostFile
     public void MakeWritable()
     {
         if (_writer is not null) return;
-        // Through /proc, so that it is the same file even if the path has come to mean another. On a block device O_EXCL
-        // is the host's own lock: it fails while a file system on it is mounted.
+        // Through /proc, so that it is the same file even if the path has come to mean another. On a block device
+        // O_EXCL is the host's own lock: it fails while a file system on it is mounted.
         int flags = Libc.O_RDWR | Libc.O_CLOEXEC | (_isBlockDevice ? Libc.O_EXCL : 0);
         _writer = OpenOrThrow($"/proc/self/fd/{_reader.Fd}", Path, flags);
     }
@@ -142,8 +146,8 @@ internal sealed unsafe class HostFile : IHostFile
     /// <inheritdoc/>
     public void Dispose()
     {
-        // A process that some thread is just starting has a copy of every descriptor until its exec: closing ours alone would not
-        // end the lock at once.
+        // A process that some thread is just starting has a copy of every descriptor until its exec: closing ours alone
+        // would not end the lock at once.
         if (!_reader.IsClosed) Lock(DiskLock.None);
         _writer?.Dispose();
         _reader.Dispose();
@@ -156,7 +160,8 @@ internal sealed unsafe class HostFile : IHostFile
         int fd = Libc.open(target, flags, 0x180); // rw for the owner only: guest data is nobody else's business
         if (fd >= 0) return new SafeFd(fd);
         LibcException e = LibcException.FromLastError("open", path);
-        if (e.Errno == Libc.EBUSY) throw new DiskInUseException(path, "in use: the host has it mounted or open exclusively");
+        if (e.Errno == Libc.EBUSY)
+            throw new DiskInUseException(path, "in use: the host has it mounted or open exclusively");
         string verb = (flags & Libc.O_CREAT) != 0 ? "create" : (flags & Libc.O_RDWR) != 0 ? "write to" : "open";
         throw new DiskException(path, $"cannot {verb} it: {Marshal.GetPInvokeErrorMessage(e.Errno)}", e);
     }

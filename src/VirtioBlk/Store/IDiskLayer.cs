@@ -1,9 +1,11 @@
 namespace VirtioBlk.Store;
 
-/// <summary>A disk that can be a layer of a chain: written while it is on top, then frozen under others, later merged into.</summary>
+/// <summary>
+/// A disk that can be a layer of a chain: written while it is on top, then frozen under others, later merged into.
+/// </summary>
 /// <remarks>
-/// At any time one thread may write and any number may read and flush. A reader sees a write of the same bytes either not at
-/// all or in full, sector by sector, as on a real disk.
+/// At any time one thread may write and any number may read and flush. A reader sees a write of the same bytes either
+/// not at all or in full, sector by sector, as on a real disk.
 /// </remarks>
 public interface IDiskLayer : IBlockBackend
 {
@@ -14,9 +16,9 @@ public interface IDiskLayer : IBlockBackend
     DiskFormat Format { get; }
 
     /// <summary>
-    /// Refuses writes from now on. Does no I/O and takes no time that depends on anything, so it may be called inside a pause, once the
-    /// writer has stopped. The next <see cref="IBlockBackend.Flush"/> writes out what is still in memory and
-    /// then lets other processes open the file for reading; until then they are told that it is in use.
+    /// Refuses writes from now on. Does no I/O and takes no time that depends on anything, so it may be called inside a
+    /// pause, once the writer has stopped. The next <see cref="IBlockBackend.Flush"/> writes out what is still in
+    /// memory and then lets other processes open the file for reading; until then they are told that it is in use.
     /// </summary>
     void Freeze();
 
@@ -30,7 +32,8 @@ public interface IDiskLayer : IBlockBackend
 
     /// <summary>
     /// What a flush of the layer above needs from this one: everything the guest wrote here is durable. Does nothing
-    /// between <see cref="Thaw"/> and <see cref="Freeze"/>, when only a merge writes here, whose data the layer above it still has.
+    /// between <see cref="Thaw"/> and <see cref="Freeze"/>, when only a merge writes here, whose data the layer above
+    /// it still has.
     /// </summary>
     void FlushForUpper();
 }

@@ -2,7 +2,10 @@ using Kvm.Interop;
 
 namespace VirtioBlk.Store;
 
-/// <summary>The host file under a disk. The real one is <see cref="HostFile"/>; tests put one between that records, fails or stops.</summary>
+/// <summary>
+/// The host file under a disk. The real one is <see cref="HostFile"/>; tests put one between that records, fails or
+/// stops.
+/// </summary>
 /// <remarks>All methods may be called from several threads at once.</remarks>
 internal interface IHostFile : IDisposable
 {
@@ -19,8 +22,12 @@ internal interface IHostFile : IDisposable
     /// <summary>Writes everything.</summary>
     void Write(ReadOnlySpan<IoVec> vectors, long offset);
 
-    /// <summary>Makes every write that has returned survive a power cut; does nothing when there was none since the last time.</summary>
-    /// <remarks>Once it has failed it fails forever: the kernel reports a lost write only once and then forgets it.</remarks>
+    /// <summary>
+    /// Makes every write that has returned survive a power cut; does nothing when there was none since the last time.
+    /// </summary>
+    /// <remarks>
+    /// Once it has failed it fails forever: the kernel reports a lost write only once and then forgets it.
+    /// </remarks>
     void Sync();
 
     /// <summary>Gives the space of a range back; it then reads as zeros.</summary>

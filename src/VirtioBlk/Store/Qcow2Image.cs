@@ -4,13 +4,14 @@ using VirtioBlk.Store.Qcow2;
 namespace VirtioBlk.Store;
 
 /// <summary>
-/// A qcow2 image (version 3; version 2 for reading): a disk that holds what was written to it and leaves the rest to its
-/// backing. The format is the one of QEMU's docs/interop/qcow2.rst; <c>qemu-img check</c> finds the file clean after every
-/// <see cref="Flush"/>, and after a crash at any point at worst leaked clusters.
+/// A qcow2 image (version 3; version 2 for reading): a disk that holds what was written to it and leaves the rest to
+/// its backing. The format is the one of QEMU's docs/interop/qcow2.rst; <c>qemu-img check</c> finds the file clean
+/// after every <see cref="Flush"/>, and after a crash at any point at worst leaked clusters.
 /// </summary>
 /// <remarks>
-/// Not supported, and refused by name: encryption, external data files, compressed clusters, extended L2 entries, unknown
-/// incompatible features; and for writing: internal snapshots, the dirty bit, refcounts not 16 bits wide, version 2.
+/// Not supported, and refused by name: encryption, external data files, compressed clusters, extended L2 entries,
+/// unknown incompatible features; and for writing: internal snapshots, the dirty bit, refcounts not 16 bits wide,
+/// version 2.
 /// </remarks>
 public sealed class Qcow2Image : IDiskLayer
 {
@@ -58,15 +59,17 @@ public sealed class Qcow2Image : IDiskLayer
     /// <summary>What is under this layer, or null.</summary>
     public IBlockBackend? Backing => _io.Backing;
 
-    /// <summary>The backing file's name as it stands in the image, or null; relative to the image's directory.</summary>
+    /// <summary>
+    /// The backing file's name as it stands in the image, or null; relative to the image's directory.
+    /// </summary>
     public string? BackingName => _header.BackingName;
 
     /// <summary>The backing file's format as it stands in the image, or null.</summary>
     public string? BackingFormat => _header.BackingFormat;
 
     /// <summary>
-    /// Guest data held in this layer, in bytes, in whole clusters. Free to ask for on an image that was empty when it was
-    /// opened; on others the first call reads all L2 tables, 8 bytes for each cluster.
+    /// Guest data held in this layer, in bytes, in whole clusters. Free to ask for on an image that was empty when it
+    /// was opened; on others the first call reads all L2 tables, 8 bytes for each cluster.
     /// </summary>
     public long AllocatedBytes
     {
@@ -80,7 +83,8 @@ public sealed class Qcow2Image : IDiskLayer
     /// <param name="path">Where; there must be no file yet.</param>
     /// <param name="diskBytes">The disk's size, a positive multiple of 512.</param>
     /// <param name="backingPath">
-    /// What is to be under it, or null. Stands in the image as it is given: relative paths are relative to the image's directory. It need not exist.
+    /// What is to be under it, or null. Stands in the image as it is given: relative paths are relative to the image's
+    /// directory. It need not exist.
     /// </param>
     /// <param name="backingFormat">The backing's format; with a path and only with one.</param>
     /// <param name="clusterBytes">A power of two from 512 to 2 MiB.</param>
@@ -94,16 +98,19 @@ public sealed class Qcow2Image : IDiskLayer
     {
         int clusterBits = int.Log2(clusterBytes);
         if (!int.IsPow2(clusterBytes) || clusterBits is < Geometry.MinClusterBits or > Geometry.MaxClusterBits)
-            throw new DiskException(path, $"a cluster size of {clusterBytes} bytes is not a power of two from 512 to 2 MiB");
+            throw new DiskException(path,
+                $"a cluster size of {clusterBytes} bytes is not a power of two from 512 to 2 MiB");
         if (diskBytes <= 0 || diskBytes % 512 != 0)
             throw new DiskException(path, $"a disk size of {diskBytes} bytes is not a positive multiple of 512");
         if (backingPath is null != backingFormat is null)
-            throw new ArgumentException("a backing file needs a format, and a format a backing file", nameof(backingFormat));
+            throw new ArgumentException("a backing file needs a format, and a format a backing file",
+                nameof(backingFormat));
 
         using HostFile file = HostFile.Create(path);
         try
         {
-            Creator.Write(file, clusterBits, diskBytes, backingPath is null ? null : BackingPaths.ForHeader(backingPath), backingFormat);
+            string? name = backingPath is null ? null : BackingPaths.ForHeader(backingPath);
+            Creator.Write(file, clusterBits, diskBytes, name, backingFormat);
             HostFile.SyncDirectory(path);
         }
         catch
@@ -119,13 +126,23 @@ public sealed class Qcow2Image : IDiskLayer
     /// <param name="backing">
     /// What is under it; null for zeros. The name in the image is not looked at.
     /// </param>
-    /// <param name="ownsBacking">Whether the backing belongs to the image. False where several images share one.</param>
-    /// <param name="mode">What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.</param>
+    /// <param name="ownsBacking">
+    /// Whether what is under the image is disposed with it. False where several images share it.
+    /// </param>
+    /// <param name="mode">
+    /// What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.
+    /// </param>
     /// <exception cref="DiskInUseException">Somebody else has it open in a way that excludes this.</exception>
-    /// <exception cref="DiskException">It cannot be opened, is no qcow2 image, is damaged, or uses something that is not supported.</exception>
+    /// <exception cref="DiskException">
+    /// It cannot be opened, is no qcow2 image, is damaged, or uses something that is not supported.
+    /// </exception>
     public static Qcow2Image Open(
         string path, bool readOnly, IBlockBackend? backing = null, bool ownsBacking = true, DiskLock? mode = null) =>
-        Open(HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)), readOnly, backing, ownsBacking: ownsBacking);
+        Open(
+            HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive)),
+            readOnly,
+            backing,
+            ownsBacking: ownsBacking);
 
     /// <summary>Opens an image in a file that is open already and belongs to the image from here on.</summary>
     internal static Qcow2Image Open(
@@ -210,8 +227,8 @@ public sealed class Qcow2Image : IDiskLayer
     }
 
     /// <summary>
-    /// Makes everything the guest wrote durable, in the layers below first: what it wrote before a fork is in one of those.
-    /// Then the file is a sound image. May run on one thread while another one reads.
+    /// Makes everything the guest wrote durable, in the layers below first: what it wrote before a fork is in one of
+    /// those. Then the file is a sound image. May run on one thread while another one reads.
     /// </summary>
     public void Flush()
     {
@@ -262,13 +279,15 @@ public sealed class Qcow2Image : IDiskLayer
     }
 
     /// <summary>
-    /// Puts this layer on top of another one: in the file, where a crash leaves the old name or the new one, and here. Both must read the same
-    /// wherever this layer has nothing.
+    /// Puts this layer on top of another one: in the file, where a crash leaves the old name or the new one, and here.
+    /// Both must read the same wherever this layer has nothing.
     /// </summary>
-    /// <param name="backing">What is to be under this layer, which then belongs to it; or null for nothing.</param>
+    /// <param name="backing">What is to be under this layer, on the same terms of ownership; null for nothing.</param>
     /// <param name="backingPath">Its name, as in <see cref="Create"/>; null without a backing.</param>
     /// <param name="backingFormat">Its format; null without a backing.</param>
-    /// <returns>What was under this layer until now: it belongs to the caller, and no call from here is using it any more.</returns>
+    /// <returns>
+    /// What was under this layer until now: the caller's to dispose, and no call from here is using it any more.
+    /// </returns>
     /// <exception cref="DiskException">The layer is not writable, or its header has no room for the name.</exception>
     public IBlockBackend? SetBacking(IBlockBackend? backing, string? backingPath, DiskFormat? backingFormat)
     {
@@ -293,7 +312,10 @@ public sealed class Qcow2Image : IDiskLayer
         return old;
     }
 
-    /// <summary>Flushes, if it may hold anything that the file lacks, and closes this image and, where it owns it, what is under it.</summary>
+    /// <summary>
+    /// Flushes, if it may hold anything that the file lacks, and closes this image and, if it owns it, what is under
+    /// it.
+    /// </summary>
     public void Dispose()
     {
         if (_disposed) return;

@@ -3,7 +3,9 @@ using Kvm.Interop;
 namespace VirtioBlk.Store;
 
 /// <summary>A raw file or block device: its bytes are the disk's.</summary>
-/// <remarks>I/O goes straight between the vectors' memory and the host's page cache; nothing is buffered here.</remarks>
+/// <remarks>
+/// I/O goes straight between the vectors' memory and the host's page cache; nothing is buffered here.
+/// </remarks>
 public sealed class RawDisk : IDiskLayer
 {
     private readonly IHostFile _file;
@@ -32,9 +34,13 @@ public sealed class RawDisk : IDiskLayer
     /// <summary>Opens a raw disk. Its size is read once, here.</summary>
     /// <param name="path">A regular file or a block device.</param>
     /// <param name="readOnly">Whether writes are refused.</param>
-    /// <param name="mode">What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.</param>
+    /// <param name="mode">
+    /// What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.
+    /// </param>
     /// <exception cref="DiskInUseException">Somebody else has it open in a way that excludes this.</exception>
-    /// <exception cref="DiskException">It cannot be opened, or its size is not a positive multiple of 512 bytes.</exception>
+    /// <exception cref="DiskException">
+    /// It cannot be opened, or its size is not a positive multiple of 512 bytes.
+    /// </exception>
     public static RawDisk Open(string path, bool readOnly, DiskLock? mode = null)
     {
         HostFile file = HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive));
@@ -56,7 +62,8 @@ public sealed class RawDisk : IDiskLayer
     public void Read(ReadOnlySpan<IoVec> vectors, long offset)
     {
         long length = IoVecCursor.TotalBytes(vectors);
-        if (_file.Read(vectors, offset) < length) throw new DiskException(Path, "has become shorter than it was when it was opened");
+        if (_file.Read(vectors, offset) < length)
+            throw new DiskException(Path, "has become shorter than it was when it was opened");
     }
 
     /// <inheritdoc/>

@@ -28,7 +28,10 @@ internal static unsafe class Zeros
         }
     }
 
-    /// <summary>Vectors over at most <paramref name="length"/> zero bytes: all of them, or as many as fit into <paramref name="space"/>.</summary>
+    /// <summary>
+    /// Vectors over at most <paramref name="length"/> zero bytes: all of them, or as many as fit into <paramref
+    /// name="space"/>.
+    /// </summary>
     public static ReadOnlySpan<IoVec> Vectors(long length, Span<IoVec> space)
     {
         int count = 0;

@@ -39,6 +39,7 @@ public sealed class KvmHost : IDisposable
         {
             int version = kvm.Call(KvmIoctls.KVM_GET_API_VERSION);
             if (version != ApiVersion) throw new NotSupportedException($"{path} speaks KVM API {version}, not {ApiVersion}");
+            _ = KickSignal.Number; // installs the handler now: the first kick belongs into a pause
             return new KvmHost(kvm);
         }
         catch

@@ -31,6 +31,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     private readonly AcpiDevice _acpi;
     private readonly VirtioBlkDevice[] _disks;
     private readonly VirtioMmioTransport[] _transports;
+    private bool _disposed;
     private readonly TaskCompletionSource<MachineExit> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Builds a machine.</summary>
@@ -47,7 +48,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         _vm = new KvmVm(host, Memory);
 
         _console = new Serial8250(Line(PlatformMap.Com1Gsi), spec.Console);
-        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), NoOutput.Instance);
+        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), NoOutput.s_instance);
         _cmos = new Cmos(TimeProvider.System, Memory.Layout, spec.Cpus);
         _i8042 = new I8042(this);
         _controlA = ResetRegister.SystemControlA(this);
@@ -129,6 +130,8 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         if (_exited.Task.IsCompleted) return;
         foreach (VirtioMmioTransport transport in _transports) transport.Resume();
         foreach (Vcpu vcpu in _vcpus) vcpu.Resume();
+        // A guest that ended while the later ones were being let go: they must not run on.
+        if (_exited.Task.IsCompleted) foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
     }
 
     /// <summary>Stops the vCPUs, then finishes the disk requests that have begun: afterwards nothing touches the memory.</summary>
@@ -221,6 +224,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     /// <summary>Stops everything and gives it all back, the memory too.</summary>
     public void Dispose()
     {
+        if (Interlocked.Exchange(ref _disposed, true)) return;
         foreach (Vcpu? vcpu in _vcpus) vcpu?.Dispose();
         foreach (VirtioBlkDevice disk in _disks) disk.Dispose();
         _vm.Dispose();
@@ -304,7 +308,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     /// <summary>The guest channel's other end while nothing is connected to it.</summary>
     private sealed class NoOutput : ISerialOutput
     {
-        internal static readonly NoOutput Instance = new();
+        internal static readonly NoOutput s_instance = new();
 
         public void Write(ReadOnlySpan<byte> bytes) { }
     }

@@ -15,7 +15,7 @@ namespace Vmm.Machines;
 /// </remarks>
 public sealed class Vcpu : IDisposable
 {
-    private const int WaitStepMillis = 10, WaitLimitMillis = 1000;
+    private const int WaitStepMillis = 10, WaitLimitMillis = 10_000;
 
     private readonly VcpuFd _fd;
     private readonly KvmRun _run;
@@ -79,7 +79,7 @@ public sealed class Vcpu : IDisposable
     }
 
     /// <summary>Waits until the pause asked for has come: the guest does not run and no access is half done.</summary>
-    /// <exception cref="TimeoutException">The thread did not answer for a second: it hangs in the host.</exception>
+    /// <exception cref="TimeoutException">The thread did not answer for ten seconds: it hangs in the host.</exception>
     public void WaitPaused()
     {
         for (int waited = 0; !_paused.Wait(WaitStepMillis); waited += WaitStepMillis)

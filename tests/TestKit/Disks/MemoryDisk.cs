@@ -34,7 +34,8 @@ public sealed unsafe class MemoryDisk(long lengthBytes, bool readOnly = false) :
         LastVectors = (vectors.Length, vectors[0].Base);
         foreach (IoVec vector in vectors)
         {
-            Bytes.AsSpan((int)offset, (int)vector.Length).CopyTo(new Span<byte>((void*)vector.Base, (int)vector.Length));
+            Span<byte> memory = new((void*)vector.Base, (int)vector.Length);
+            Bytes.AsSpan((int)offset, memory.Length).CopyTo(memory);
             offset += (long)vector.Length;
         }
     }

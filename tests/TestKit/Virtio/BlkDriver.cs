@@ -30,7 +30,8 @@ public sealed class BlkDriver(MockDriver driver)
     public byte StatusAt(Gpa address) => driver.Memory.Memory.Read(address, 1)[0];
 
     /// <summary>Sends header, data and status as three descriptors, and waits.</summary>
-    public (byte Status, uint Used) Send(uint type, ulong sector, Gpa data = default, uint length = 0, bool writable = false)
+    public (byte Status, uint Used) Send(
+        uint type, ulong sector, Gpa data = default, uint length = 0, bool writable = false)
     {
         Gpa status = NewStatus();
         DriverBuffer head = DriverBuffer.Readable(driver.Memory.Place(Header(type, sector)), 16);

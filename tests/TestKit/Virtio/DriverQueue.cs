@@ -3,8 +3,8 @@ using CowMemory;
 namespace TestKit.Virtio;
 
 /// <summary>
-/// A split virtqueue, driver side, written from virtio 1.2 §2.7 and not from our device: it sees memory only. Beside the
-/// proper way it can write any descriptor and any index, as a driver gone wrong would.
+/// A split virtqueue, driver side, written from virtio 1.2 §2.7 and not from our device: it sees memory only. Beside
+/// the proper way it can write any descriptor and any index, as a driver gone wrong would.
 /// </summary>
 public sealed class DriverQueue
 {
@@ -72,7 +72,9 @@ public sealed class DriverQueue
         StoreIndex(Used + 2, index);
     }
 
-    /// <summary>Chains buffers in the table and puts the head into the available ring, unseen by the device so far.</summary>
+    /// <summary>
+    /// Chains buffers in the table and puts the head into the available ring, unseen by the device so far.
+    /// </summary>
     public ushort Add(params ReadOnlySpan<DriverBuffer> buffers)
     {
         ushort[] chain = new ushort[buffers.Length];

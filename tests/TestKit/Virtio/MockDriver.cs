@@ -44,7 +44,9 @@ public sealed class MockDriver(IMmioDevice registers, TestMemory memory, TestLin
         return data;
     }
 
-    /// <summary>A 64-bit field of configuration space, in two halves under the generation's protection (§2.5.1).</summary>
+    /// <summary>
+    /// A 64-bit field of configuration space, in two halves under the generation's protection (§2.5.1).
+    /// </summary>
     public ulong ReadConfig64(ulong offset)
     {
         while (true)

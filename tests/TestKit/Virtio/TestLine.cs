@@ -34,7 +34,7 @@ public sealed class TestLine : IInterruptLine
         lock (_changed)
         {
             while (_edges <= seen)
-                if (!Monitor.Wait(_changed, s_limit)) throw new TimeoutException($"No interrupt after {_edges} of them");
+                if (!Monitor.Wait(_changed, s_limit)) throw new TimeoutException($"No interrupt after {_edges}");
             return _edges;
         }
     }

@@ -4,8 +4,8 @@ namespace VirtioBlk.Store.Qcow2;
 
 /// <summary>Makes an image name another backing file, so that a crash leaves the old name or the new one.</summary>
 /// <remarks>
-/// All but a long name is in the first sector, which is written once; a long name goes, durably, to a place in the first cluster that
-/// the header does not use yet.
+/// All but a long name is in the first sector, which is written once; a long name goes, durably, to a place in the
+/// first cluster that the header does not use yet.
 /// </remarks>
 internal sealed class BackingChange
 {
@@ -30,11 +30,14 @@ internal sealed class BackingChange
         _format = format?.Name();
         _bytes = name is null ? null : Encoding.UTF8.GetBytes(name);
         // Two places, each as long as a name can be and as far from the other: the old name touches at most one.
-        bool firstIsFree = header.BackingNameEnd <= FirstPlace || header.BackingNameStart >= FirstPlace + (_bytes?.Length ?? 0);
+        bool firstIsFree = header.BackingNameEnd <= FirstPlace
+            || header.BackingNameStart >= FirstPlace + (_bytes?.Length ?? 0);
         _place = firstIsFree ? FirstPlace : SecondPlace;
     }
 
-    /// <summary>Checks that there is room, and writes the name if it does not fit into the first sector. The image is unchanged.</summary>
+    /// <summary>
+    /// Checks that there is room, and writes the name if it does not fit into the first sector. The image is unchanged.
+    /// </summary>
     /// <param name="file">The image.</param>
     /// <param name="header">Its header.</param>
     /// <param name="name">The name as it is to stand in the image, or null for no backing file.</param>
@@ -45,7 +48,8 @@ internal sealed class BackingChange
         BackingChange change = new(file, header, name, format);
         int length = change._bytes?.Length ?? 0;
         if (length > Header.MaxBackingNameBytes)
-            throw new DiskException(file.Path, $"cannot name a backing file whose path is longer than {Header.MaxBackingNameBytes} bytes");
+            throw new DiskException(file.Path,
+                $"cannot name a backing file whose path is longer than {Header.MaxBackingNameBytes} bytes");
         byte[]? sector = change.Build(out long start);
         bool isApart = change._bytes is not null && start == change._place;
         if (sector is null || (isApart && start + length > header.Geometry.ClusterBytes))

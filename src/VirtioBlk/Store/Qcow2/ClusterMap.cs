@@ -17,7 +17,9 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
     private long _fileBytes = file.LengthBytes;
     private long? _dataClusters;
 
-    /// <summary>Clusters of guest data in this layer. The first call on an image that was not just made reads all its L2 tables.</summary>
+    /// <summary>
+    /// Clusters of guest data in this layer. The first call on an image that was not just made reads all its L2 tables.
+    /// </summary>
     public long DataClusters => _dataClusters ??= CountData();
 
     /// <summary>Where the bytes at <paramref name="offset"/> are.</summary>
@@ -26,7 +28,11 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
     public Extent Lookup(long offset, long limit)
     {
         long table = Table(offset);
-        if (table == 0) return new Extent(ExtentKind.Absent, 0, Math.Min(limit, _geometry.TableSpan - offset % _geometry.TableSpan));
+        if (table == 0)
+        {
+            long span = _geometry.TableSpan;
+            return new Extent(ExtentKind.Absent, 0, Math.Min(limit, span - offset % span));
+        }
 
         MetaPage page = cache.Get(EntryOffset(table, offset), MetaKind.L2);
         int index = cache.EntryIndex(EntryOffset(table, offset));
@@ -65,7 +71,9 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
         return true;
     }
 
-    /// <summary>Maps guest clusters to clusters of the file that already hold their data. The L2 table exists.</summary>
+    /// <summary>
+    /// Maps guest clusters to clusters of the file that already hold their data. The L2 table exists.
+    /// </summary>
     /// <param name="offset">Guest offset of the first, aligned.</param>
     /// <param name="run">The clusters; all entries are in one page.</param>
     public void SetData(long offset, ClusterRun run)
@@ -100,7 +108,8 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
     private void Set(long offset, ulong value)
     {
         long at = EntryOffset(Table(offset), offset);
-        if (_dataClusters is { } count) _dataClusters = count + (IsData(value) ? 1 : 0) - (IsData(cache.Entry(at, MetaKind.L2)) ? 1 : 0);
+        if (_dataClusters is { } count)
+            _dataClusters = count + (IsData(value) ? 1 : 0) - (IsData(cache.Entry(at, MetaKind.L2)) ? 1 : 0);
         cache.SetEntry(at, MetaKind.L2, value);
     }
 
@@ -124,12 +133,14 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
     {
         if (entry == 0) return (ExtentKind.Absent, 0);
         if ((entry & Compressed) != 0)
-            throw new DiskException(file.Path, $"holds compressed clusters (at offset {offset}), which are not supported");
+            throw new DiskException(file.Path,
+                $"holds compressed clusters (at offset {offset}), which are not supported");
         long host = (long)(entry & OffsetMask);
         if (host != 0) CheckHost(entry & ~Zero, host, $"the cluster at offset {offset}");
         else if (entry != Zero) throw header.Corrupt($"L2 entry 0x{entry:x} for offset {offset}");
         // Bit 0 is reserved in version 2.
-        if ((entry & Zero) != 0 && header.Version == 2) throw header.Corrupt($"L2 entry 0x{entry:x} for offset {offset}");
+        if ((entry & Zero) != 0 && header.Version == 2)
+            throw header.Corrupt($"L2 entry 0x{entry:x} for offset {offset}");
         return ((entry & Zero) != 0 ? ExtentKind.Zero : ExtentKind.Data, host);
     }
 
@@ -138,7 +149,8 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
         bool sound = (entry & ~(OffsetMask | Copied)) == 0 && _geometry.InCluster(host) == 0
             && !header.Covers(host, _geometry.ClusterBytes) && IsInFile(host);
         if (!sound) throw header.Corrupt($"{what} is said to be at 0x{entry & ~Copied:x}");
-        if ((entry & Copied) == 0 && header.Snapshots == 0) throw header.Corrupt($"{what} is marked as shared, with nothing to share it");
+        if ((entry & Copied) == 0 && header.Snapshots == 0)
+            throw header.Corrupt($"{what} is marked as shared, with nothing to share it");
     }
 
     private bool IsInFile(long host)
@@ -165,7 +177,8 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
             }
 
             // Each is a cluster of the file; a table that is used a million times would keep us here.
-            if (data + tables > _geometry.Clusters(file.LengthBytes)) throw header.Corrupt("it maps more clusters than its file has");
+            if (data + tables > _geometry.Clusters(file.LengthBytes))
+                throw header.Corrupt("it maps more clusters than its file has");
         }
 
         return data;

@@ -6,12 +6,14 @@ namespace VirtioBlk.Store.Qcow2;
 internal static class Creator
 {
     /// <summary>Writes a new image into an empty file and makes it durable.</summary>
-    public static void Write(IHostFile file, int clusterBits, long diskBytes, string? backingName, DiskFormat? backingFormat)
+    public static void Write(
+        IHostFile file, int clusterBits, long diskBytes, string? backingName, DiskFormat? backingFormat)
     {
         Geometry geometry = new(clusterBits);
         long l1Entries = geometry.L1Entries(diskBytes);
         if (l1Entries * 8 > Geometry.MaxL1Bytes)
-            throw new DiskException(file.Path, $"{diskBytes} bytes are too many for clusters of {geometry.ClusterBytes} bytes");
+            throw new DiskException(file.Path,
+                $"{diskBytes} bytes are too many for clusters of {geometry.ClusterBytes} bytes");
 
         long l1Clusters = geometry.Clusters(l1Entries * 8);
         long blocks = 1;
@@ -25,7 +27,8 @@ internal static class Creator
 
         long bytes = (1 + tables + blocks) << clusterBits;
         byte[] content = new byte[bytes];
-        Header header = Header.ForNew(file.Path, clusterBits, diskBytes, bytes, l1Entries, geometry.ClusterBytes, tables);
+        Header header = Header.ForNew(
+            file.Path, clusterBits, diskBytes, bytes, l1Entries, geometry.ClusterBytes, tables);
         for (int i = 0; i < blocks; i++)
         {
             long block = (1 + tables + i) << clusterBits;

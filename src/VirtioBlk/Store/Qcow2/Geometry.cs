@@ -1,6 +1,8 @@
 namespace VirtioBlk.Store.Qcow2;
 
-/// <summary>What follows from the cluster size (qcow2 specification, "Cluster mapping" and "Reference counts").</summary>
+/// <summary>
+/// What follows from the cluster size (qcow2 specification, "Cluster mapping" and "Reference counts").
+/// </summary>
 /// <param name="clusterBits">Log2 of the cluster size: 9 to 21.</param>
 internal readonly struct Geometry(int clusterBits)
 {

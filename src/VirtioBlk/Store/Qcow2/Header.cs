@@ -83,7 +83,9 @@ internal sealed class Header
     public DiskException Corrupt(string problem) => new(_path, $"corrupt: {problem}");
 
     /// <summary>Reads and checks the header.</summary>
-    /// <exception cref="DiskException">It is not a qcow2 image, is damaged, or needs something this program lacks.</exception>
+    /// <exception cref="DiskException">
+    /// It is not a qcow2 image, is damaged, or needs something this program lacks.
+    /// </exception>
     public static Header Read(IHostFile file)
     {
         long fileBytes = file.LengthBytes;
@@ -100,7 +102,9 @@ internal sealed class Header
         uint clusterBits = U32(20);
         if (clusterBits is < Geometry.MinClusterBits or > Geometry.MaxClusterBits)
             throw Bad($"a cluster size of 2^{clusterBits} bytes is not supported (2^9 to 2^21 are)");
-        if (headerBytes < (version == 2 ? Version2Bytes : Version3Bytes) || headerBytes % 8 != 0 || headerBytes > 1u << (int)clusterBits)
+        if (headerBytes < (version == 2 ? Version2Bytes : Version3Bytes)
+            || headerBytes % 8 != 0
+            || headerBytes > 1u << (int)clusterBits)
             throw Bad($"corrupt: a header of {headerBytes} bytes");
 
         byte[] cluster = ReadBytes(file, (int)Math.Min(fileBytes, 1 << (int)clusterBits));
@@ -127,7 +131,13 @@ internal sealed class Header
 
     /// <summary>The header of an image that is about to be made.</summary>
     public static Header ForNew(
-        string path, int clusterBits, long diskBytes, long l1Offset, long l1Entries, long refTableOffset, long refTableClusters)
+        string path,
+        int clusterBits,
+        long diskBytes,
+        long l1Offset,
+        long l1Entries,
+        long refTableOffset,
+        long refTableClusters)
     {
         byte[] bytes = new byte[NewHeaderBytes];
         Span<byte> span = bytes;
@@ -151,7 +161,9 @@ internal sealed class Header
         };
     }
 
-    /// <summary>The first bytes of the image as they are to be: header, extensions and, if it fits, the backing file's name.</summary>
+    /// <summary>
+    /// The first bytes of the image as they are to be: header, extensions and, if it fits, the backing file's name.
+    /// </summary>
     /// <param name="name">The backing file's name, or null for none.</param>
     /// <param name="format">Its format, or null for none.</param>
     /// <param name="limit">Bytes to fit into; the result has this length.</param>
@@ -222,15 +234,19 @@ internal sealed class Header
     private void CheckTables(long fileBytes)
     {
         if (DiskBytes <= 0 || DiskBytes % 512 != 0)
-            throw new DiskException(_path, $"its disk size, {(ulong)DiskBytes} bytes, is not a positive multiple of 512");
+            throw new DiskException(_path,
+                $"its disk size, {(ulong)DiskBytes} bytes, is not a positive multiple of 512");
         if (L1Entries < 0 || L1Entries * 8L > Geometry.MaxL1Bytes || L1Entries < Geometry.L1Entries(DiskBytes))
             throw Corrupt($"an L1 table of {(uint)L1Entries} entries for {DiskBytes} bytes");
-        if (!Inside(L1Offset, L1Entries * 8L, fileBytes)) throw Corrupt($"the L1 table is said to be at 0x{L1Offset:x}");
+        if (!Inside(L1Offset, L1Entries * 8L, fileBytes))
+            throw Corrupt($"the L1 table is said to be at 0x{L1Offset:x}");
         long refTableBytes = (long)(uint)RefTableClusters << Geometry.ClusterBits;
-        if (refTableBytes is 0 or > Geometry.MaxRefTableBytes) throw Corrupt($"a refcount table of {(uint)RefTableClusters} clusters");
+        if (refTableBytes is 0 or > Geometry.MaxRefTableBytes)
+            throw Corrupt($"a refcount table of {(uint)RefTableClusters} clusters");
         if (!Inside(RefTableOffset, refTableBytes, fileBytes))
             throw Corrupt($"the refcount table is said to be at 0x{RefTableOffset:x}");
-        if (Overlap(L1Offset, L1Entries * 8L, RefTableOffset, refTableBytes)) throw Corrupt("the L1 and refcount tables overlap");
+        if (Overlap(L1Offset, L1Entries * 8L, RefTableOffset, refTableBytes))
+            throw Corrupt("the L1 and refcount tables overlap");
     }
 
     private bool Inside(long offset, long length, long fileBytes) =>
@@ -241,7 +257,9 @@ internal sealed class Header
         bool named = nameOffset != 0;
         if (named)
         {
-            if (nameBytes is 0 or > MaxBackingNameBytes || nameOffset < Fixed.Length || nameOffset > cluster.Length - nameBytes)
+            if (nameBytes is 0 or > MaxBackingNameBytes
+                || nameOffset < Fixed.Length
+                || nameOffset > cluster.Length - nameBytes)
                 throw Corrupt("the backing file's name lies outside the header");
             BackingNameStart = nameOffset;
             BackingNameEnd = nameOffset + nameBytes;

@@ -5,7 +5,10 @@ namespace VirtioBlk.Store.Qcow2;
 /// <summary>Writes parts of an image's header.</summary>
 internal static unsafe class HeaderWriter
 {
-    /// <summary>Clears the autoclear feature bits: whoever set them must know that a writer was here that does not keep their promise.</summary>
+    /// <summary>
+    /// Clears the autoclear feature bits: whoever set them must know that a writer was here that does not keep their
+    /// promise.
+    /// </summary>
     public static void ClearAutoClear(IHostFile file, Header header)
     {
         Span<byte> bits = header.Fixed.AsSpan(Header.AutoClearField, sizeof(ulong));

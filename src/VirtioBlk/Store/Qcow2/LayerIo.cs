@@ -4,13 +4,13 @@ using Kvm.Interop;
 namespace VirtioBlk.Store.Qcow2;
 
 /// <summary>
-/// Guest reads and writes of one layer. Any number of threads read while one writes: only look-ups take the image's lock, data
-/// moves without it.
+/// Guest reads and writes of one layer. Any number of threads read while one writes: only look-ups take the image's
+/// lock, data moves without it.
 /// </summary>
 /// <remarks>
-/// That is sound because a cluster gets its entry only after its data is in the file; because a cluster that has lost its entry is
-/// not taken again before a flush; and because a reader and a writer of the same guest bytes never meet in a
-/// layer: the writer of a top layer is also its reader, and a merge writes only what the layer above hides.
+/// That is sound because a cluster gets its entry only after its data is in the file; because a cluster that has lost
+/// its entry is not taken again before a flush; and because a reader and a writer of the same guest bytes never meet in
+/// a layer: the writer of a top layer is also its reader, and a merge writes only what the layer above hides.
 /// </remarks>
 /// <param name="file">The image.</param>
 /// <param name="meta">Its metadata.</param>
@@ -73,7 +73,9 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
         }
     }
 
-    /// <summary>See <see cref="IBlockBackend.Discard"/>: whole clusters lose their data, parts of clusters keep it.</summary>
+    /// <summary>
+    /// See <see cref="IBlockBackend.Discard"/>: whole clusters lose their data, parts of clusters keep it.
+    /// </summary>
     public void Discard(long offset, long length)
     {
         long end = Check(offset, length);
@@ -93,7 +95,9 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
             long clusterEnd = Math.Min(_geometry.Start(offset) + _geometry.ClusterBytes, _diskBytes);
             if (_geometry.InCluster(offset) == 0 && end >= clusterEnd)
             {
-                long whole = end == _diskBytes ? _geometry.Clusters(end) << _geometry.ClusterBits : _geometry.Start(end);
+                long whole = end == _diskBytes
+                    ? _geometry.Clusters(end) << _geometry.ClusterBits
+                    : _geometry.Start(end);
                 offset += SetZeros(offset, whole - offset, keepSpace: !mayUnmap);
                 continue;
             }
@@ -129,8 +133,8 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
             long tail = room - head - extent.Length;
             ReadOnlySpan<IoVec> data = cursor.Take(extent.Length);
             long host = run.First << _geometry.ClusterBits;
-            // Around the data comes what the guest saw there before: nothing needs to be written where that is zeros in a
-            // part of the file that has never held anything else.
+            // Around the data comes what the guest saw there before: nothing needs to be written where that is zeros in
+            // a part of the file that has never held anything else.
             if (run.IsFresh && IsZero(extent, start)) file.Write(data, host + head);
             else file.Write(Pad(data, start, head, tail, extent), host);
             lock (meta.Gate) meta.Map.SetData(start, run);
@@ -190,13 +194,15 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
         {
             if (!hideBacking) return extent.Length;
             // Without a table the extent is all that a table would map: do it in steps the cache can hold.
-            extent = extent with { Length = Math.Min(extent.Length, (long)meta.Cache.PageBytes / 8 << _geometry.ClusterBits) };
+            long step = (long)meta.Cache.PageBytes / 8 << _geometry.ClusterBits;
+            extent = extent with { Length = Math.Min(extent.Length, step) };
             meta.MakeTable(offset);
         }
 
         lock (meta.Gate)
         {
-            for (long at = 0; at < extent.Length; at += _geometry.ClusterBytes) meta.Map.SetZero(offset + at, keepSpace, hideBacking);
+            for (long at = 0; at < extent.Length; at += _geometry.ClusterBytes)
+                meta.Map.SetZero(offset + at, keepSpace, hideBacking);
         }
 
         return extent.Length;

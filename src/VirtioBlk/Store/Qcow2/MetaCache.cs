@@ -4,12 +4,12 @@ using Kvm.Interop;
 namespace VirtioBlk.Store.Qcow2;
 
 /// <summary>
-/// Bounded write-back cache of an image's metadata, in pages smaller than a cluster so that a cluster of 64 KiB, which maps
-/// 512 MiB, need not be held whole. Not synchronized: callers hold the image's lock.
+/// Bounded write-back cache of an image's metadata, in pages smaller than a cluster so that a cluster of 64 KiB, which
+/// maps 512 MiB, need not be held whole. Not synchronized: callers hold the image's lock.
 /// </summary>
 /// <remarks>
-/// Clean pages are evicted by the clock algorithm. Dirty ones stay until <see cref="WriteBack"/> has written them in order, so a
-/// writer asks <see cref="IsCrowded"/> before each step and flushes when told to.
+/// Clean pages are evicted by the clock algorithm. Dirty ones stay until <see cref="WriteBack"/> has written them in
+/// order, so a writer asks <see cref="IsCrowded"/> before each step and flushes when told to.
 /// </remarks>
 /// <param name="file">The image.</param>
 /// <param name="clusterBytes">The image's cluster size.</param>
@@ -34,7 +34,9 @@ internal sealed unsafe class MetaCache(IHostFile file, int clusterBytes, int cap
     public bool IsDirty => _dirty.Count > 0;
 
     /// <summary>The page with the byte at <paramref name="offset"/>.</summary>
-    /// <exception cref="DiskException">The metadata lies outside the file, or one piece of it is used as two kinds.</exception>
+    /// <exception cref="DiskException">
+    /// The metadata lies outside the file, or one piece of it is used as two kinds.
+    /// </exception>
     public MetaPage Get(long offset, MetaKind kind)
     {
         long start = offset & -PageBytes;
@@ -68,7 +70,9 @@ internal sealed unsafe class MetaCache(IHostFile file, int clusterBytes, int cap
         return page.Bytes;
     }
 
-    /// <summary>Forgets pages whose place in the file is about to mean something else. In a sound image none of them is dirty.</summary>
+    /// <summary>
+    /// Forgets pages whose place in the file is about to mean something else. In a sound image none of them is dirty.
+    /// </summary>
     public void Drop(long offset, long length)
     {
         for (long at = offset; at < offset + length; at += PageBytes)
@@ -80,7 +84,10 @@ internal sealed unsafe class MetaCache(IHostFile file, int clusterBytes, int cap
         }
     }
 
-    /// <summary>Takes dirty pages, in the order they must be written. Each must come back through <see cref="Written"/> or <see cref="NotWritten"/>.</summary>
+    /// <summary>
+    /// Takes dirty pages, in the order they must be written. Each must come back through <see cref="Written"/> or <see
+    /// cref="NotWritten"/>.
+    /// </summary>
     /// <param name="last">The last kind to take.</param>
     public List<(MetaPage Page, byte[] Bytes)> Capture(MetaKind last = MetaKind.L1)
     {
@@ -101,7 +108,9 @@ internal sealed unsafe class MetaCache(IHostFile file, int clusterBytes, int cap
     /// <summary>A captured page is in the file.</summary>
     public static void Written(MetaPage page) => page.IsBeingWritten = page.IsShared = false;
 
-    /// <summary>A captured page did not get into the file: it, or what it has become meanwhile, is dirty again.</summary>
+    /// <summary>
+    /// A captured page did not get into the file: it, or what it has become meanwhile, is dirty again.
+    /// </summary>
     public void NotWritten(MetaPage page)
     {
         Written(page);
@@ -125,7 +134,8 @@ internal sealed unsafe class MetaCache(IHostFile file, int clusterBytes, int cap
             // A table that is the file's last thing need not fill its page.
             bytes.AsSpan(read).Clear();
             if (read == 0)
-                throw new DiskException(file.Path, $"corrupt or cut short: {kind} at 0x{start:x} is beyond the end of the file");
+                throw new DiskException(file.Path,
+                    $"corrupt or cut short: {kind} at 0x{start:x} is beyond the end of the file");
         }
 
         MetaPage page = new(start, kind, bytes);
@@ -154,7 +164,8 @@ internal sealed unsafe class MetaCache(IHostFile file, int clusterBytes, int cap
             _clock[_hand] = _clock[^1];
             _clock.RemoveAt(_clock.Count - 1);
             byte[] bytes = page.Bytes;
-            // Nobody keeps a page across another Get; if somebody did, an empty one fails where a recycled one would lie.
+            // Nobody keeps a page across another Get; if somebody did, an empty one fails where a recycled one would
+            // lie.
             page.Bytes = [];
             return bytes;
         }

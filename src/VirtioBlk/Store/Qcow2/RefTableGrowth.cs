@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 using Kvm.Interop;
 
 namespace VirtioBlk.Store.Qcow2;
@@ -26,15 +25,17 @@ internal sealed class RefTableGrowth(
     }
 
     /// <remarks>
-    /// Nothing is dirty. The new table and the blocks that count it go where the old one could not count, hence nothing is. The
-    /// header is switched by one write inside one sector: before it nobody knows the new table, after it nobody needs the old.
+    /// Nothing is dirty. The new table and the blocks that count it go where the old one could not count, hence nothing
+    /// is. The header is switched by one write inside one sector: before it nobody knows the new table, after it nobody
+    /// needs the old.
     /// </remarks>
     private void Move()
     {
         Geometry geometry = header.Geometry;
         int clusters = (int)Math.Min(header.RefTableClusters * 2L, Geometry.MaxRefTableBytes >> geometry.ClusterBits);
         if (clusters <= header.RefTableClusters)
-            throw new DiskException(file.Path, $"has become as large as an image with clusters of {geometry.ClusterBytes} bytes can be");
+            throw new DiskException(file.Path,
+                $"has become as large as an image with clusters of {geometry.ClusterBytes} bytes can be");
 
         int blocks = 1;
         while ((long)blocks * geometry.RefBlockEntries < blocks + clusters) blocks++;
@@ -45,11 +46,14 @@ internal sealed class RefTableGrowth(
 
         byte[] bytes = new byte[(blocks + clusters) << geometry.ClusterBits];
         Span<byte> counts = bytes.AsSpan(0, blocks << geometry.ClusterBits);
-        MemoryMarshal.Cast<byte, ushort>(counts)[..(blocks + clusters)].Fill(BinaryPrimitives.ReverseEndianness((ushort)1));
+        for (int i = 0; i < blocks + clusters; i++) BinaryPrimitives.WriteUInt16BigEndian(counts[(i * 2)..], 1);
         Span<byte> table = bytes.AsSpan(counts.Length);
         ReadTable(table[..(header.RefTableClusters << geometry.ClusterBits)]);
         for (int i = 0; i < blocks; i++)
-            BinaryPrimitives.WriteInt64BigEndian(table[((int)(oldEntries + i) * 8)..], start + ((long)i << geometry.ClusterBits));
+        {
+            long block = start + ((long)i << geometry.ClusterBits);
+            BinaryPrimitives.WriteInt64BigEndian(table[((int)(oldEntries + i) * 8)..], block);
+        }
 
         refcounts.NoteWritten(start + bytes.Length);
         HeaderWriter.Write(file, bytes, start);
@@ -73,7 +77,8 @@ internal sealed class RefTableGrowth(
     {
         fixed (byte* at = table)
         {
-            // SAFETY: the memory is pinned during the call and as long as told. What the file lacks at its end is zeros, as the array is.
+            // SAFETY: the memory is pinned during the call and as long as told. What the file lacks at its end is
+            // zeros, as the array is.
             file.Read([new IoVec((nint)at, (nuint)table.Length)], header.RefTableOffset);
         }
     }

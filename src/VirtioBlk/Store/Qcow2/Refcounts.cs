@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace VirtioBlk.Store.Qcow2;
 
 /// <summary>
-/// Which clusters of the file are in use: the refcount table and its blocks of 16-bit counts. Everything written here has
-/// count 1 or 0. Callers hold the image's lock.
+/// Which clusters of the file are in use: the refcount table and its blocks of 16-bit counts. Everything written here
+/// has count 1 or 0. Callers hold the image's lock.
 /// </summary>
 /// <param name="file">The image.</param>
 /// <param name="header">Says where the table is; <see cref="RefTableGrowth"/> moves it.</param>
@@ -40,8 +40,10 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
         {
             long block = index / _geometry.RefBlockEntries;
             if (block >= TableEntries) return false;
-            // No sound image counts much beyond its end. One made to keep us here could point at one full block a million times.
-            if (index > _geometry.Clusters(_highWater) + MaxBeyondEnd) throw header.Corrupt("clusters beyond the end of the file count as used");
+            // No sound image counts much beyond its end. One made to keep us here could point at one full block a
+            // million times.
+            if (index > _geometry.Clusters(_highWater) + MaxBeyondEnd)
+                throw header.Corrupt("clusters beyond the end of the file count as used");
             if (BlockOffset(block) == 0) CreateBlock(block);
             MetaPage page = PageOf(index, out int first);
             ReadOnlySpan<ushort> counts = MemoryMarshal.Cast<byte, ushort>(page.Bytes.AsSpan());
@@ -62,7 +64,9 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
         }
     }
 
-    /// <summary>Notes that the file has been written up to an offset otherwise than through <see cref="TryTake"/>.</summary>
+    /// <summary>
+    /// Notes that the file has been written up to an offset otherwise than through <see cref="TryTake"/>.
+    /// </summary>
     public void NoteWritten(long end) => _highWater = Math.Max(_highWater, end);
 
     /// <summary>Gives clusters back at once: nothing on disk points at them.</summary>
@@ -71,7 +75,9 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
         for (int i = 0; i < run.Count; i++)
         {
             long index = run.First + i;
-            if (index / _geometry.RefBlockEntries >= TableEntries || BlockOffset(index / _geometry.RefBlockEntries) == 0) continue;
+            if (index / _geometry.RefBlockEntries >= TableEntries
+                || BlockOffset(index / _geometry.RefBlockEntries) == 0)
+                continue;
             MetaPage page = PageOf(index, out int at);
             // A count of 0 is somebody else's damage; freeing twice must not make more of it.
             if (Count(page, at) is var count and > 0)
@@ -82,8 +88,8 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
     }
 
     /// <summary>
-    /// Notes that a cluster is no longer needed once the metadata that pointed at it has reached the disk. Taking it again before
-    /// would let a crash show one guest cluster the data of another.
+    /// Notes that a cluster is no longer needed once the metadata that pointed at it has reached the disk. Taking it
+    /// again before would let a crash show one guest cluster the data of another.
     /// </summary>
     public void FreeLater(long index)
     {
@@ -113,14 +119,16 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
     private static void Fill(byte[] bytes, int first, int end, ushort value) =>
         MemoryMarshal.Cast<byte, ushort>(bytes.AsSpan())[first..end].Fill(BinaryPrimitives.ReverseEndianness(value));
 
-    private static ushort Count(MetaPage page, int at) => BinaryPrimitives.ReadUInt16BigEndian(page.Bytes.AsSpan(at * 2));
+    private static ushort Count(MetaPage page, int at) =>
+        BinaryPrimitives.ReadUInt16BigEndian(page.Bytes.AsSpan(at * 2));
 
     private ClusterRun Taken(long first, int count)
     {
         long start = first << _geometry.ClusterBits;
         long end = (first + count) << _geometry.ClusterBits;
         // The counts of a damaged image may call anything free; never hand out what would destroy the image at once.
-        if (header.Covers(start, end - start)) throw header.Corrupt($"cluster 0x{start:x} holds metadata but counts as free");
+        if (header.Covers(start, end - start))
+            throw header.Corrupt($"cluster 0x{start:x} holds metadata but counts as free");
         _searchFrom = first + count;
         bool fresh = start >= _highWater;
         _highWater = Math.Max(_highWater, end);
@@ -143,12 +151,15 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
         return cache.Get(offset, MetaKind.RefBlock);
     }
 
-    /// <summary>No block means that none of its clusters is in use, so the first of them can hold the block that says so.</summary>
+    /// <summary>
+    /// No block means that none of its clusters is in use, so the first of them can hold the block that says so.
+    /// </summary>
     private void CreateBlock(long block)
     {
         long index = block * _geometry.RefBlockEntries;
         long offset = index << _geometry.ClusterBits;
-        if (header.Covers(offset, _geometry.ClusterBytes)) throw header.Corrupt($"no refcount block counts the cluster at 0x{offset:x}");
+        if (header.Covers(offset, _geometry.ClusterBytes))
+            throw header.Corrupt($"no refcount block counts the cluster at 0x{offset:x}");
         file.WriteZeros(offset, _geometry.ClusterBytes);
         _highWater = Math.Max(_highWater, offset + _geometry.ClusterBytes);
         cache.Drop(offset, _geometry.ClusterBytes);

@@ -4,21 +4,24 @@ using Kvm.Interop;
 namespace VirtioBlk.Store.Qcow2;
 
 /// <summary>
-/// Brings an image's metadata to its file so that a crash at any point leaves at worst clusters that count as used and are not.
+/// Brings an image's metadata to its file so that a crash at any point leaves at worst clusters that count as used and
+/// are not.
 /// </summary>
 /// <remarks>
-/// <para>Refcount blocks go first, then the refcount table, L2 tables and the L1 table. Before each kind that points at something
-/// all that was written earlier, guest data included, is made durable: so nothing on disk ever points at a cluster that does
-/// not count as used, or whose content is not there yet. Clusters that have lost their last pointer are given back at the end.</para>
-/// <para>The pages are taken all at once under the image's lock, so they are one consistent state; they are written without
-/// it. A page that is changed meanwhile gets a new array and is dirty again. Flushes exclude each other.</para>
+/// <para>Refcount blocks go first, then the refcount table, L2 tables and the L1 table. Before each kind that points at
+/// something all that was written earlier, guest data included, is made durable: so nothing on disk ever points at a
+/// cluster that does not count as used, or whose content is not there yet. Clusters that have lost their last pointer
+/// are given back at the end.</para>
+/// <para>The pages are taken all at once under the image's lock, so they are one consistent state; they are written
+/// without it. A page that is changed meanwhile gets a new array and is dirty again. Flushes exclude each other.</para>
 /// </remarks>
 /// <param name="file">The image.</param>
 /// <param name="geometry">Its cluster size.</param>
 /// <param name="gate">The image's lock.</param>
 /// <param name="cache">Its metadata.</param>
 /// <param name="refcounts">Its free space.</param>
-internal sealed class WriteBack(IHostFile file, Geometry geometry, Lock gate, MetaCache cache, Refcounts refcounts)
+internal sealed class WriteBack(
+    IHostFile file, Geometry geometry, Lock gate, MetaCache cache, Refcounts refcounts)
 {
     private const int MaxVectors = 128;
 
@@ -59,7 +62,8 @@ internal sealed class WriteBack(IHostFile file, Geometry geometry, Lock gate, Me
 
     private void GiveBack(List<ClusterRun> freed)
     {
-        foreach (ClusterRun run in freed) file.TryPunch(run.First << geometry.ClusterBits, (long)run.Count << geometry.ClusterBits);
+        foreach (ClusterRun run in freed)
+            file.TryPunch(run.First << geometry.ClusterBits, (long)run.Count << geometry.ClusterBits);
         List<(MetaPage, byte[])> pages;
         lock (gate)
         {
@@ -81,7 +85,9 @@ internal sealed class WriteBack(IHostFile file, Geometry geometry, Lock gate, Me
                 MetaKind kind = pages[done].Page.Kind;
                 if (kind != MetaKind.RefBlock && (done == 0 || pages[done - 1].Page.Kind != kind)) file.Sync();
                 int count = 1;
-                while (done + count < pages.Count && count < MaxVectors && Follows(pages[done + count - 1].Page, pages[done + count].Page))
+                while (done + count < pages.Count
+                    && count < MaxVectors
+                    && Follows(pages[done + count - 1].Page, pages[done + count].Page))
                     count++;
                 Write(CollectionsMarshal.AsSpan(pages).Slice(done, count));
                 lock (gate)
