@@ -15,7 +15,8 @@ public sealed class KickTests(ITestOutputHelper output)
     [InlineData("about to enter", true, 400)]
     public void No_kick_is_lost(string what, bool halted, int waitBeforeEntry)
     {
-        using VcpuThread vcpu = new(halted ? GuestPrograms.Halt() : GuestPrograms.Spin(), irqchip: halted, waitBeforeEntry);
+        GuestProgram guest = halted ? GuestPrograms.Halt() : GuestPrograms.Spin();
+        using VcpuThread vcpu = new(guest, irqchip: halted, waitBeforeEntry);
         double[] micros = new double[Kicks];
         long begin = Stopwatch.GetTimestamp();
         for (int i = 0; i < Kicks; i++)
@@ -27,8 +28,9 @@ public sealed class KickTests(ITestOutputHelper output)
 
         TimeSpan all = Stopwatch.GetElapsedTime(begin);
         Array.Sort(micros);
-        output.WriteLine($"{what}: {Kicks} kicks in {all.TotalSeconds:F1} s, answered after {micros[Kicks / 2]:F0} us (p50), " +
-            $"{micros[Kicks * 99 / 100]:F0} us (p99), {micros[^1]:F0} us (worst); {vcpu.Spurious} spurious returns");
+        output.WriteLine($"{what}: {Kicks} kicks in {all.TotalSeconds:F1} s, answered after " +
+            $"{micros[Kicks / 2]:F0} us (p50), {micros[Kicks * 99 / 100]:F0} us (p99), " +
+            $"{micros[^1]:F0} us (worst); {vcpu.Spurious} spurious returns");
         // Tens of microseconds; milliseconds would mean that waiter and vCPU fight over a CPU.
         Assert.True(micros[Kicks / 2] < 5000, $"half of the kicks took longer than {micros[Kicks / 2]} us");
     }
