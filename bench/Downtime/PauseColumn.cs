@@ -9,7 +9,7 @@ namespace Downtime;
 internal sealed class PauseColumn(string name, string legend, Func<PauseSample, long> value, double rank) : IColumn
 {
     /// <summary>p50, p95, p99 and the maximum of the pause, and what it allocated.</summary>
-    internal static readonly IColumn[] All =
+    internal static readonly IColumn[] s_all =
     [
         new PauseColumn("Pause p50 [us]", "Pause, median, microseconds", s => s.Micros, 0.50),
         new PauseColumn("p95 [us]", "Pause, 95th percentile (nearest rank)", s => s.Micros, 0.95),
@@ -22,7 +22,7 @@ internal sealed class PauseColumn(string name, string legend, Func<PauseSample, 
     public string ColumnName => name;
     public bool AlwaysShow => true;
     public ColumnCategory Category => ColumnCategory.Custom;
-    public int PriorityInCategory => Array.IndexOf(All, this);
+    public int PriorityInCategory => Array.IndexOf(s_all, this);
     public bool IsNumeric => true;
     public UnitType UnitType => UnitType.Dimensionless;
     public string Legend => legend;

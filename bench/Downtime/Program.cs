@@ -42,7 +42,7 @@ ManualConfig config = ManualConfig.CreateEmpty()
     .AddLogger(ConsoleLogger.Default)
     .AddColumn(TargetMethodColumn.Method)
     .AddColumnProvider(DefaultColumnProviders.Params)
-    .AddColumn(PauseColumn.All)
+    .AddColumn(PauseColumn.s_all)
     .AddColumn(StatisticColumn.Mean)
     .AddExporter(MarkdownExporter.GitHub, JsonExporter.Full)
     .WithArtifactsPath(Path.GetFullPath(args[0]));

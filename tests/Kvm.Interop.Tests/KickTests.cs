@@ -89,9 +89,9 @@ public sealed class KickTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void A_thread_that_does_not_exist_cannot_be_kicked()
+    public void Kicking_a_thread_that_has_ended_is_no_error()
     {
-        LibcException e = Assert.Throws<LibcException>(() => KickSignal.Send(int.MaxValue));
-        Assert.Equal(("tgkill", 3 /* ESRCH */), (e.Call, e.Errno));
+        // A vCPU may end between the decision to kick it and the kick: what the kick is for has come about.
+        KickSignal.Send(int.MaxValue);
     }
 }
