@@ -93,6 +93,7 @@ public sealed class KickTests(ITestOutputHelper output)
     [Fact]
     public void Kicking_a_thread_that_has_ended_is_no_error()
     {
+        // A vCPU may end between the decision to kick it and the kick: what the kick is for has come about.
         int id = 0;
         Thread thread = new(() => id = Libc.gettid());
         thread.Start();

@@ -201,48 +201,4 @@ public sealed class VirtqueueNotificationTests
         Assert.Null(failure);
         Assert.Equal(VirtqueueFault.None, rig.Device.Fault);
     }
-
-    [Fact(DisplayName = "2.7.7: device pushes while driver falls asleep: the one notifies, or the other notices")]
-    public void Full_barrier_before_the_drivers_wish_is_read()
-    {
-        using QueueRig rig = new(features: EventIdx);
-        DriverBuffer buffer = rig.Readable();
-        bool notified = false, noticed = false;
-        Litmus.Run(
-            rounds: 30_000,
-            prepare: () =>
-            {
-                while (rig.Driver.TryTake(out _)) { }
-                rig.Driver.UsedEvent = (ushort)(rig.Driver.Seen - 1); // awake
-                rig.Driver.Add(buffer);
-                rig.Driver.Publish();
-                rig.Pop();
-            },
-            one: () =>
-            {
-                rig.Device.Push(rig.Chain.Head, 0);
-                notified = rig.Device.MustNotify();
-            },
-            other: () => noticed = rig.Driver.Listen(),
-            check: () => Assert.True(notified || noticed, "A used buffer nobody knows of"));
-    }
-
-    [Fact(DisplayName = "2.7.10: driver publishes while device falls asleep: the one notifies, or the other notices")]
-    public void Full_barrier_after_the_devices_wish_is_written()
-    {
-        using QueueRig rig = new(features: EventIdx);
-        DriverBuffer buffer = rig.Readable();
-        bool notified = false, noticed = false;
-        Litmus.Run(
-            rounds: 30_000,
-            prepare: () =>
-            {
-                while (rig.Pop() == VirtqueuePop.Chain) rig.Device.Push(rig.Chain.Head, 0);
-                while (rig.Driver.TryTake(out _)) { }
-                rig.Driver.Add(buffer);
-            },
-            one: () => noticed = rig.Device.Listen(),
-            other: () => notified = rig.Driver.Publish(),
-            check: () => Assert.True(notified || noticed, "An available buffer nobody knows of"));
-    }
 }
