@@ -94,6 +94,12 @@ public sealed class KickTests(ITestOutputHelper output)
     public void Kicking_a_thread_that_has_ended_is_no_error()
     {
         // A vCPU may end between the decision to kick it and the kick: what the kick is for has come about.
-        KickSignal.Send(int.MaxValue);
+        int id = 0;
+        Thread thread = new(() => id = Libc.gettid());
+        thread.Start();
+        thread.Join();
+        KickSignal.Send(id);
+        LibcException e = Assert.Throws<LibcException>(() => KickSignal.Send(-1)); // but nonsense is one
+        Assert.Equal(("tgkill", Libc.EINVAL), (e.Call, e.Errno));
     }
 }

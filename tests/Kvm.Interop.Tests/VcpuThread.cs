@@ -50,15 +50,7 @@ internal sealed class VcpuThread : IDisposable
     {
         _ended = true;
         _vm.Run.ImmediateExit = true;
-        try
-        {
-            KickSignal.Send(_threadId);
-        }
-        catch (LibcException)
-        {
-            // It has seen the flag already and is gone.
-        }
-
+        KickSignal.Send(_threadId);
         _thread.Join();
         _vm.Dispose();
         _answered.Dispose();

@@ -20,7 +20,9 @@ public static unsafe class KickSignal
 
     /// <summary>Sends it to a thread of this process.</summary>
     /// <param name="threadId">The thread's kernel id (<see cref="Libc.gettid"/>).</param>
-    /// <exception cref="LibcException">The kernel refused. A thread that has just ended is no error: it does not run either.</exception>
+    /// <exception cref="LibcException">
+    /// The kernel refused. A thread that has just ended is no error: it does not run either.
+    /// </exception>
     public static void Send(int threadId)
     {
         const int ESRCH = 3;
