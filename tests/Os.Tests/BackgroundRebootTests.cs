@@ -14,7 +14,7 @@ public sealed class BackgroundRebootTests : Scenario
         InstanceView before = Vm.Status();
         string bootId = guest.BootId();
         Assert.StartsWith("6.1.", guest.Run("uname -r"), StringComparison.Ordinal);
-        guest.WriteDurably("/root/before", "before the fork");
+        guest.WriteDurably("/etc/before", "before the fork");
         guest.WriteDurably("/data/before", "before the fork");
         guest.Run("sleep 86400 & true");
         guest.StartHeartbeat();
@@ -25,7 +25,7 @@ public sealed class BackgroundRebootTests : Scenario
         int shadow = Assert.NotNull(Vm.Status().ShadowPid);
         Assert.True(Processes.Exists(shadow));
         guest.WriteDurably("/data/meanwhile", "while the shadow booted");
-        guest.WriteDurably("/root/meanwhile", "while the shadow booted");
+        guest.WriteDurably("/etc/meanwhile", "while the shadow booted");
         Assert.Equal(bootId, guest.BootId());
         Assert.StartsWith("6.1.", guest.Run("uname -r"), StringComparison.Ordinal);
 
@@ -52,8 +52,8 @@ public sealed class BackgroundRebootTests : Scenario
         guest.WaitForPersistentDisk();
         Assert.Equal("before the fork", guest.Run("cat /data/before"));
         Assert.Equal("while the shadow booted", guest.Run("cat /data/meanwhile"));
-        Assert.Equal("before the fork", guest.Run("cat /root/before"));
-        Assert.NotEqual(0, guest.Try("test -e /root/meanwhile").Status);
+        Assert.Equal("before the fork", guest.Run("cat /etc/before"));
+        Assert.NotEqual(0, guest.Try("test -e /etc/meanwhile").Status);
         AssertNothingLeftOf(shadow);
 
         Vm.Stop();
@@ -72,7 +72,7 @@ public sealed class BackgroundRebootTests : Scenario
         string[] series = ["6.12", "6.1", "6.12"];
         for (int i = 0; i < series.Length; i++)
         {
-            guest.WriteDurably($"/root/system-{i}", $"{i}");
+            guest.WriteDurably($"/etc/system-{i}", $"{i}");
             guest.WriteDurably($"/data/persistent-{i}", $"{i}");
             Vm.InstallKernel(series[i]);
             RebootView report = Vm.Reboot();
@@ -85,7 +85,7 @@ public sealed class BackgroundRebootTests : Scenario
             bootId = now;
             guest.WaitForPersistentDisk();
             for (int file = 0; file <= i; file++)
-                Assert.Equal($"{file}\n{file}", guest.Run($"cat /root/system-{file} /data/persistent-{file}"));
+                Assert.Equal($"{file}\n{file}", guest.Run($"cat /etc/system-{file} /data/persistent-{file}"));
             InstanceView status = Vm.Status();
             Assert.Equal(pid, status.Pid);
             Assert.True(status.ChainDepth <= 4, $"the chain has {status.ChainDepth} layers after {i + 1} background reboots");

@@ -12,7 +12,7 @@ public sealed class InPlaceRebootTests : Scenario
         using Guest guest = Vm.Start();
         guest.LogIn();
         string bootId = guest.BootId();
-        guest.Run("echo kept >/root/file; echo kept >/data/file");
+        guest.Run("echo kept >/etc/file; echo kept >/data/file");
         InstanceView before = Vm.Status();
         Vm.InstallKernel("6.12");
 
@@ -21,7 +21,7 @@ public sealed class InPlaceRebootTests : Scenario
         guest.LogIn();
         Assert.StartsWith("6.12.", guest.Run("uname -r"), StringComparison.Ordinal);
         Assert.NotEqual(bootId, guest.BootId());
-        Assert.Equal("kept\nkept", guest.Run("cat /root/file /data/file"));
+        Assert.Equal("kept\nkept", guest.Run("cat /etc/file /data/file"));
         InstanceView after = Vm.Status();
         Assert.Equal((before.Pid, "running"), (after.Pid, after.State));
         Assert.Equal(before.Generation + 1, after.Generation);

@@ -56,7 +56,7 @@ public sealed class KillTests : Scenario
             using Command reboot = Vm.BeginReboot();
             reboot.WaitForLine("new OS boots", Limits.Reboot);
             guest.WriteDurably("/data/second", "second");
-            guest.WriteDurably("/root/discarded", "discarded");
+            guest.WriteDurably("/etc/discarded", "discarded");
             reboot.WaitForLine("cleaning up", Limits.Reboot);
             Vm.Kill();
         }
@@ -69,7 +69,7 @@ public sealed class KillTests : Scenario
             AssertKept(guest, "first");
             Assert.Equal("second", guest.Run("cat /data/second"));
             // The manifest names the rebooted state, which never had this file.
-            Assert.NotEqual(0, guest.Try("test -e /root/discarded").Status);
+            Assert.NotEqual(0, guest.Try("test -e /etc/discarded").Status);
             AssertNoStrays();
             Vm.Stop();
         }
@@ -80,13 +80,13 @@ public sealed class KillTests : Scenario
 
     private static void WriteDurably(Guest guest, string name)
     {
-        guest.WriteDurably($"/root/{name}", name);
+        guest.WriteDurably($"/etc/{name}", name);
         guest.WriteDurably($"/data/{name}", name);
     }
 
     private static void AssertKept(Guest guest, params string[] names)
     {
-        foreach (string name in names) Assert.Equal($"{name}\n{name}", guest.Run($"cat /root/{name} /data/{name}"));
+        foreach (string name in names) Assert.Equal($"{name}\n{name}", guest.Run($"cat /etc/{name} /data/{name}"));
     }
 
     private void AssertNoStrays()

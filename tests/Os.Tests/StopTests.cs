@@ -13,7 +13,7 @@ public sealed class StopTests : Scenario
         {
             guest.LogIn();
             // Not synced: bringing it to the disk is what shutting down is for.
-            guest.Run("echo kept >/root/file; echo kept >/data/file");
+            guest.Run("echo kept >/etc/file; echo kept >/data/file");
             Vm.Stop();
             Assert.Contains("Power down", guest.WaitForEnd(Limits.Answer), StringComparison.Ordinal);
         }
@@ -24,7 +24,7 @@ public sealed class StopTests : Scenario
 
         using Guest again = Vm.StartAgain();
         again.LogIn();
-        Assert.Equal("kept\nkept", again.Run("cat /root/file /data/file"));
+        Assert.Equal("kept\nkept", again.Run("cat /etc/file /data/file"));
         Assert.Equal("running", Vm.Status().State);
     }
 }

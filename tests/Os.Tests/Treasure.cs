@@ -16,7 +16,7 @@ internal sealed class Treasure
     {
         guest.Run("for place in /root /data /tmp; do dd if=/dev/urandom of=$place/treasure bs=64k count=16 2>/dev/null; done; sync");
         return new Treasure(
-            guest.Run("sha256sum /root/treasure /data/treasure"), guest.Run("sha256sum /tmp/treasure"));
+            guest.Run("sha256sum /etc/treasure /data/treasure"), guest.Run("sha256sum /tmp/treasure"));
     }
 
     /// <summary>It is all there; for the system that made it.</summary>
@@ -28,5 +28,5 @@ internal sealed class Treasure
 
     /// <summary>What the disks had is there, read from the disks.</summary>
     public void AssertOnDisks(Guest guest) => Xunit.Assert.Equal(
-        _disks, guest.Run("sync; echo 3 >/proc/sys/vm/drop_caches; sha256sum /root/treasure /data/treasure"));
+        _disks, guest.Run("sync; echo 3 >/proc/sys/vm/drop_caches; sha256sum /etc/treasure /data/treasure"));
 }
