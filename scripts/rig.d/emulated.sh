@@ -91,6 +91,8 @@ attend_machine() {
     wait "$out" "$err" || true
 }
 
+machine_log() { sed "/TCG doesn't support/d" "$RUN/qemu.log" | cat - "$RUN/log" | tail -n "$1" >&2; }
+
 run_emulated() {
     prepare_images "$WANT_DOTNET"
     make_with
@@ -99,11 +101,12 @@ run_emulated() {
         cp --sparse=always "$SCRATCH" "$RUN/scratch"
         attend_machine
         if [[ -n $STATUS || $attempt == 2 ]] || grep -q '^rig: init' "$RUN/log"; then break; fi
-        say "$REASON before its init ran; trying once more"
+        say "$REASON before its init ran; trying once more. The end of its log:"
+        machine_log 5
     done
     if [[ -z $STATUS ]]; then
         say "$REASON; the end of its log:"
-        sed "/TCG doesn't support/d" "$RUN/qemu.log" | cat - "$RUN/log" | tail -n 25 >&2
+        machine_log 25
         exit 125
     fi
     if [[ -s $RUN/out ]]; then tar -C "$OUT" --no-same-owner -xf "$RUN/out"; fi

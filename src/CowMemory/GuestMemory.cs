@@ -3,10 +3,12 @@ using Kvm.Interop;
 
 namespace CowMemory;
 
-/// <summary>A machine's memory, mapped into this process. The one place where guest-physical addresses are checked.</summary>
+/// <summary>
+/// A machine's memory, mapped into this process. The one place where guest-physical addresses are checked.
+/// </summary>
 /// <remarks>
-/// Thread-safe for access; disposing needs everybody out. Every read is a copy of memory that the guest may change at any
-/// moment: copy once, check the copy, never look again.
+/// Thread-safe for access; disposing needs everybody out. Every read is a copy of memory that the guest may change at
+/// any moment: copy once, check the copy, never look again.
 /// </remarks>
 public sealed unsafe class GuestMemory : IDisposable
 {
@@ -26,10 +28,15 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>How the file is mapped.</summary>
     public MemoryView View { get; }
 
-    /// <summary>Host address of the mapping's first byte; region R begins at its <see cref="GuestRegion.FileOffset"/>.</summary>
+    /// <summary>
+    /// Host address of the mapping's first byte; region R begins at its <see cref="GuestRegion.FileOffset"/>.
+    /// </summary>
     public nint HostAddress => _mapping.Address;
 
-    /// <summary>Where this process's own writes are recorded while memory is being copied, or null. KVM's dirty log does not see them.</summary>
+    /// <summary>
+    /// Where this process's own writes are recorded while memory is being copied, or null. KVM's dirty log does not see
+    /// them.
+    /// </summary>
     public DirtyPages? HostWrites
     {
         get => _hostWrites;
@@ -43,10 +50,12 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <exception cref="LibcException">mmap failed.</exception>
     public static GuestMemory Map(MemoryFile file, MemoryLayout layout, MemoryView view)
     {
-        if (file.SizeBytes != layout.SizeBytes) throw new ArgumentException("The layout is of another size than the file", nameof(layout));
+        if (file.SizeBytes != layout.SizeBytes)
+            throw new ArgumentException("The layout is of another size than the file", nameof(layout));
         int flags = view == MemoryView.Shared ? Libc.MAP_SHARED : Libc.MAP_PRIVATE;
         SafeMapping mapping = SafeMapping.Map(file.Fd, (nuint)file.SizeBytes, flags | Libc.MAP_NORESERVE);
-        // Guest memory does not belong into a core dump of the monitor. Refused only for special mappings, which this is not.
+        // Guest memory does not belong into a core dump of the monitor. Refused only for special mappings, which this
+        // is not.
         _ = Libc.madvise(mapping.Address, mapping.Length, Libc.MADV_DONTDUMP);
         return new GuestMemory(layout, view, mapping);
     }
@@ -92,8 +101,8 @@ public sealed unsafe class GuestMemory : IDisposable
     }
 
     /// <summary>
-    /// Records vectors as written, after the fact: recorded before, a live copy could take the record, copy the old content and
-    /// never come back.
+    /// Records vectors as written, after the fact: recorded before, a live copy could take the record, copy the old
+    /// content and never come back.
     /// </summary>
     /// <param name="vectors">Vectors that <see cref="TryVector"/> made, or parts of them.</param>
     public void MarkWritten(ReadOnlySpan<IoVec> vectors)
@@ -105,12 +114,16 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>Reads for the monitor itself.</summary>
     /// <exception cref="GuestMemoryException">Not memory.</exception>
     public ReadOnlySpan<byte> Read(Gpa address, int length) =>
-        TryRead(address, length, out ReadOnlySpan<byte> bytes) ? bytes : throw new GuestMemoryException(address, (ulong)length);
+        TryRead(address, length, out ReadOnlySpan<byte> bytes)
+            ? bytes
+            : throw new GuestMemoryException(address, (ulong)length);
 
     /// <summary>Memory to write by the monitor itself.</summary>
     /// <exception cref="GuestMemoryException">Not memory.</exception>
     public Span<byte> Write(Gpa address, int length) =>
-        TryWrite(address, length, out Span<byte> bytes) ? bytes : throw new GuestMemoryException(address, (ulong)length);
+        TryWrite(address, length, out Span<byte> bytes)
+            ? bytes
+            : throw new GuestMemoryException(address, (ulong)length);
 
     /// <summary>Copies one value out.</summary>
     /// <returns>False where it is not memory.</returns>
@@ -131,7 +144,9 @@ public sealed unsafe class GuestMemory : IDisposable
         return true;
     }
 
-    /// <summary>Reads a 16-bit word that the guest synchronises with (a ring index): nothing after it is read before it.</summary>
+    /// <summary>
+    /// Reads a 16-bit word that the guest synchronises with (a ring index): nothing after it is read before it.
+    /// </summary>
     /// <returns>False where it is not memory or not aligned.</returns>
     public bool TryLoadAcquire(Gpa address, out ushort value)
     {
@@ -141,7 +156,9 @@ public sealed unsafe class GuestMemory : IDisposable
         return true;
     }
 
-    /// <summary>Writes a 16-bit word that the guest synchronises with: everything before it is visible before it.</summary>
+    /// <summary>
+    /// Writes a 16-bit word that the guest synchronises with: everything before it is visible before it.
+    /// </summary>
     /// <returns>False where it is not memory or not aligned.</returns>
     public bool TryStoreRelease(Gpa address, ushort value)
     {

@@ -2,7 +2,9 @@ using Kvm.Interop;
 
 namespace CowMemory;
 
-/// <summary>The memfd that holds a machine's memory. It can be mapped by several machines in several processes.</summary>
+/// <summary>
+/// The memfd that holds a machine's memory. It can be mapped by several machines in several processes.
+/// </summary>
 public sealed class MemoryFile : IDisposable
 {
     private MemoryFile(SafeFd fd, ulong sizeBytes)
@@ -44,7 +46,8 @@ public sealed class MemoryFile : IDisposable
     /// <summary>Wraps a memory file received from another process.</summary>
     /// <param name="fd">The descriptor; owned from now on, closed if this throws.</param>
     /// <param name="sizeBytes">The size the sender said it has, bytes.</param>
-    /// <exception cref="LibcException">It is not a memfd, its size can still change, or it is another than the sender said.</exception>
+    /// <exception cref="LibcException">It is not a memfd, its size can still change, or it is another than the sender
+    /// said.</exception>
     public static MemoryFile Adopt(SafeFd fd, ulong sizeBytes)
     {
         try
@@ -57,7 +60,8 @@ public sealed class MemoryFile : IDisposable
             // Mapped memory that the file does not have is a SIGBUS at the first touch.
             long size = Libc.lseek(fd.Fd, 0, Libc.SEEK_END);
             if (size != (long)sizeBytes)
-                throw new LibcException("lseek", Libc.EINVAL, $"a memory file of {size} bytes, said to have {sizeBytes}");
+                throw new LibcException("lseek", Libc.EINVAL,
+                    $"a memory file of {size} bytes, said to have {sizeBytes}");
             return new MemoryFile(fd, sizeBytes);
         }
         catch
@@ -71,7 +75,9 @@ public sealed class MemoryFile : IDisposable
     /// <exception cref="LibcException">Out of descriptors.</exception>
     public MemoryFile Duplicate() => new(Fd.Duplicate(), SizeBytes);
 
-    /// <summary>Proves that the content is frozen: no mapping may write it any more, and none will. Private views stay writable.</summary>
+    /// <summary>
+    /// Proves that the content is frozen: no mapping may write it any more, and none will. Private views stay writable.
+    /// </summary>
     /// <remarks>The kernel looks at every page, so this is for after a pause, not for inside it.</remarks>
     /// <exception cref="LibcException">EBUSY: somebody still holds a shared writable mapping.</exception>
     public void SealFrozen()

@@ -1,6 +1,8 @@
 namespace CowMemory;
 
-/// <summary>Where guest memory lies: below the hole that belongs to devices (3 GiB to 4 GiB) and, when there is more, above it.</summary>
+/// <summary>
+/// Where guest memory lies: below the hole that belongs to devices (3 GiB to 4 GiB) and, when there is more, above it.
+/// </summary>
 public sealed class MemoryLayout
 {
     /// <summary>Memory comes in pages of this many bytes.</summary>
@@ -21,7 +23,8 @@ public sealed class MemoryLayout
         SizeBytes = sizeBytes;
         _regions = sizeBytes <= HoleStart
             ? [new GuestRegion(new Gpa(0), sizeBytes, 0)]
-            : [new GuestRegion(new Gpa(0), HoleStart, 0), new GuestRegion(new Gpa(HoleEnd), sizeBytes - HoleStart, HoleStart)];
+            : [new GuestRegion(new Gpa(0), HoleStart, 0),
+               new GuestRegion(new Gpa(HoleEnd), sizeBytes - HoleStart, HoleStart)];
     }
 
     /// <summary>Total size in bytes.</summary>

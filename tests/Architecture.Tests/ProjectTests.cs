@@ -4,10 +4,13 @@ using Xunit;
 
 namespace Architecture.Tests;
 
-/// <summary>Which project may know which: Kvm.Interop ← CowMemory ← Virtio ← VirtioBlk ← Vmm ← Cloning ← Bgkvm.</summary>
+/// <summary>
+/// Which project may know which: Kvm.Interop ← CowMemory ← Virtio ← VirtioBlk ← Vmm ← Cloning ← Bgkvm.
+/// </summary>
 public sealed class ProjectTests
 {
-    private static readonly string[] s_order = ["Kvm.Interop", "CowMemory", "Virtio", "VirtioBlk", "Vmm", "Cloning", "Bgkvm"];
+    private static readonly string[] s_order =
+        ["Kvm.Interop", "CowMemory", "Virtio", "VirtioBlk", "Vmm", "Cloning", "Bgkvm"];
 
     /// <summary>What a package may be used in, where that is not everywhere.</summary>
     private static readonly Dictionary<string, string[]> s_packageHomes = new()
@@ -56,9 +59,10 @@ public sealed class ProjectTests
     [MemberData(nameof(Projects))]
     public void A_project_is_in_the_solution_named_like_its_folder_and_has_its_packages_locked(string project)
     {
-        Assert.Contains(project.Replace('/', '\\'), File.ReadAllText(Repository.PathOf("BgReboot.sln")), StringComparison.Ordinal);
-        Assert.Equal(Path.GetFileName(Path.GetDirectoryName(project)), Path.GetFileNameWithoutExtension(project));
-        Assert.True(File.Exists(Repository.PathOf(Path.GetDirectoryName(project)!, "packages.lock.json")), "no packages.lock.json");
+        string solution = File.ReadAllText(Repository.PathOf("BgReboot.sln")), folder = Path.GetDirectoryName(project)!;
+        Assert.Contains(project.Replace('/', '\\'), solution, StringComparison.Ordinal);
+        Assert.Equal(Path.GetFileName(folder), Path.GetFileNameWithoutExtension(project));
+        Assert.True(File.Exists(Repository.PathOf(folder, "packages.lock.json")), "no packages.lock.json");
     }
 
     [Fact]
@@ -66,7 +70,8 @@ public sealed class ProjectTests
     {
         string[] packages = [.. XDocument.Load(Repository.PathOf("Directory.Packages.props"))
             .Descendants("PackageVersion").Select(e => e.Attribute("Include")!.Value)];
-        string[] reasons = [.. Tree.Lines("docs/dependencies.md").Where(l => l.StartsWith("| `", StringComparison.Ordinal))
+        string[] reasons = [.. Tree.Lines("docs/dependencies.md")
+            .Where(l => l.StartsWith("| `", StringComparison.Ordinal))
             .Select(l => l.Split('`')[1])];
         Assert.Equal(packages.Order(StringComparer.Ordinal), reasons.Order(StringComparer.Ordinal));
     }

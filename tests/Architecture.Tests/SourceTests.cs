@@ -13,7 +13,11 @@ public sealed partial class SourceTests
     {
         foreach (string path in s_product)
         {
-            string[] types = [.. Tree.Lines(path).Select(l => PublicType().Match(l)).Where(m => m.Success).Select(m => m.Groups[1].Value).Distinct()];
+            string[] types = [.. Tree.Lines(path)
+                .Select(l => PublicType().Match(l))
+                .Where(m => m.Success)
+                .Select(m => m.Groups[1].Value)
+                .Distinct()];
             Assert.True(types.Length <= 1, $"{path} holds {string.Join(", ", types)}");
             string name = Path.GetFileNameWithoutExtension(path).Split('.')[0]; // Type.Part.cs is part of Type
             Assert.True(types.Length == 0 || types[0] == name, $"{path} holds {types.FirstOrDefault()}");
@@ -43,7 +47,8 @@ public sealed partial class SourceTests
         foreach (string path in s_product)
         {
             string[] lines = Tree.Lines(path), code = [.. lines.Select(WithoutComment)];
-            if (!code.Any(l => Unsafe().IsMatch(l)) || code.Any(l => l.Contains("[LibraryImport(", StringComparison.Ordinal))) continue;
+            bool declarations = code.Any(l => l.Contains("[LibraryImport(", StringComparison.Ordinal));
+            if (declarations || !code.Any(l => Unsafe().IsMatch(l))) continue;
             Assert.True(lines.Any(IsSafety), $"{path} is unsafe and has no SAFETY comment");
             for (int i = 0; i < lines.Length; i++)
             {
@@ -76,7 +81,8 @@ public sealed partial class SourceTests
     }
 
     // Types of a file-scoped namespace begin at the margin.
-    [GeneratedRegex(@"^public (?:(?:sealed|static|abstract|readonly|unsafe|partial|ref|file) )*(?:class|struct|record struct|record|interface|enum|delegate \S+) (\w+)")]
+    [GeneratedRegex(@"^public (?:(?:sealed|static|abstract|readonly|unsafe|partial|ref) )*" +
+        @"(?:class|struct|record struct|record|interface|enum|delegate \S+) (\w+)")]
     private static partial Regex PublicType();
 
     [GeneratedRegex(@"\bunsafe\b")]
@@ -85,6 +91,7 @@ public sealed partial class SourceTests
     [GeneratedRegex(@"\bfixed \(|^\s*unsafe\s*$")]
     private static partial Regex Pinned();
 
-    [GeneratedRegex(@"(?<![\w.])/(?:work|home|root|Users)/|\b(?:nuget\.org|pkgs\.dev\.azure\.com|npmjs\.org|pypi\.org|crates\.io|proxy\.golang\.org)\b")]
+    [GeneratedRegex(@"(?<![\w.])/(?:work|home|Users)/|" +
+        @"\b(?:nuget\.org|pkgs\.dev\.azure\.com|npmjs\.org|pypi\.org|crates\.io|proxy\.golang\.org)\b")]
     private static partial Regex Place();
 }

@@ -11,7 +11,7 @@ internal sealed class Sandbox : IAsyncDisposable
     /// <summary>Set, this executable is a bgkvm with fake instances.</summary>
     public const string FakeVariable = "BGKVM_TEST_FAKE";
 
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(3);
 
     public Sandbox()
     {

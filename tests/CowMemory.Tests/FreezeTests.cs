@@ -72,12 +72,14 @@ public sealed class FreezeTests : IDisposable
         Assert.Equal((200u, 300u), (Load(shadow, s_touched), Load(shadow, s_untouched)));
         // What neither has touched is what was frozen; and a third view sees nothing of either.
         using GuestMemory third = Map(MemoryView.Private);
-        for (ulong page = 0; page < Size; page += MemoryLayout.PageSize) Assert.Equal((uint)page, Load(third, new Gpa(page)));
+        for (ulong page = 0; page < Size; page += MemoryLayout.PageSize)
+            Assert.Equal((uint)page, Load(third, new Gpa(page)));
     }
 
     private GuestMemory Map(MemoryView view) => GuestMemory.Map(_file, new MemoryLayout(Size), view);
 
-    private static void Store(GuestMemory memory, Gpa address, uint value) => Assert.True(memory.TryStore(address, value));
+    private static void Store(GuestMemory memory, Gpa address, uint value) =>
+        Assert.True(memory.TryStore(address, value));
 
     private static uint Load(GuestMemory memory, Gpa address)
     {

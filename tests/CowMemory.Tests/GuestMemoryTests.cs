@@ -7,7 +7,8 @@ namespace CowMemory.Tests;
 /// <summary>The one place where guest-physical addresses are checked.</summary>
 public sealed class GuestMemoryTests : IDisposable
 {
-    private const ulong Page = MemoryLayout.PageSize, HoleStart = MemoryLayout.HoleStart, HoleEnd = MemoryLayout.HoleEnd;
+    private const ulong Page = MemoryLayout.PageSize;
+    private const ulong HoleStart = MemoryLayout.HoleStart, HoleEnd = MemoryLayout.HoleEnd;
     private const ulong Above = 16 * Page, Size = HoleStart + Above, End = HoleEnd + Above;
 
     // Reaches beyond the hole; nothing of it is allocated until it is touched.
@@ -66,8 +67,10 @@ public sealed class GuestMemoryTests : IDisposable
     public void The_check_is_that_of_arithmetic_without_bounds()
     {
         ulong[] edges = [0, Page, HoleStart, HoleEnd, End, 1UL << 63, ulong.MaxValue];
-        Gen<ulong> nearAnEdge = Gen.Select(Gen.Int[0, edges.Length - 1], Gen.Long[-70000, 70000], (edge, delta) => edges[edge] + (ulong)delta);
-        Gen.Select(Gen.OneOf(nearAnEdge, Gen.ULong), Gen.OneOf(Gen.UInt, Gen.UInt[0, 100], Gen.UInt[uint.MaxValue - 2, uint.MaxValue]))
+        Gen<ulong> nearAnEdge = Gen.Select(
+            Gen.Int[0, edges.Length - 1], Gen.Long[-70000, 70000], (edge, delta) => edges[edge] + (ulong)delta);
+        Gen<uint> lengths = Gen.OneOf(Gen.UInt, Gen.UInt[0, 100], Gen.UInt[uint.MaxValue - 2, uint.MaxValue]);
+        Gen.Select(Gen.OneOf(nearAnEdge, Gen.ULong), lengths)
             .Sample((address, length) =>
             {
                 UInt128 end = (UInt128)address + length;
@@ -148,7 +151,8 @@ public sealed class GuestMemoryTests : IDisposable
 
     [Fact]
     public void A_layout_of_another_size_is_refused() =>
-        Assert.Throws<ArgumentException>(() => GuestMemory.Map(_file, new MemoryLayout(Size - Page), MemoryView.Shared));
+        Assert.Throws<ArgumentException>(() =>
+            GuestMemory.Map(_file, new MemoryLayout(Size - Page), MemoryView.Shared));
 
     private static List<ulong> Pages(DirtyPages dirty)
     {

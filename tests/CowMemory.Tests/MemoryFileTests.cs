@@ -69,7 +69,8 @@ public sealed class MemoryFileTests
     public void A_file_of_another_size_than_promised_is_refused(ulong promised)
     {
         using MemoryFile file = MemoryFile.Create("short", Size);
-        Assert.Equal(Libc.EINVAL, Assert.Throws<LibcException>(() => MemoryFile.Adopt(file.Fd.Duplicate(), promised)).Errno);
+        LibcException e = Assert.Throws<LibcException>(() => MemoryFile.Adopt(file.Fd.Duplicate(), promised));
+        Assert.Equal(Libc.EINVAL, e.Errno);
     }
 
     [Fact]

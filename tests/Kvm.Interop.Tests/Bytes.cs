@@ -5,7 +5,8 @@ namespace Kvm.Interop.Tests;
 /// <summary>Structures as bytes, to compare all of them at once.</summary>
 internal static class Bytes
 {
-    internal static byte[] Of<T>(T value) where T : unmanaged => MemoryMarshal.AsBytes(new ReadOnlySpan<T>(ref value)).ToArray();
+    internal static byte[] Of<T>(T value) where T : unmanaged =>
+        MemoryMarshal.AsBytes(new ReadOnlySpan<T>(ref value)).ToArray();
 
     /// <summary>A structure whose bytes are all different from their neighbours'.</summary>
     internal static T Pattern<T>() where T : unmanaged

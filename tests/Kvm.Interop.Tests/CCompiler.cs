@@ -6,10 +6,13 @@ namespace Kvm.Interop.Tests;
 /// <summary>gcc as the judge of what the system's headers say.</summary>
 internal static class CCompiler
 {
-    /// <summary>Compiles a C program without linking it. Every diagnostic fails the test, a missing compiler too.</summary>
+    /// <summary>
+    /// Compiles a C program without linking it. Every diagnostic fails the test, a missing compiler too.
+    /// </summary>
     internal static void AssertCompiles(string source)
     {
-        using Process gcc = Process.Start(new ProcessStartInfo("gcc", ["-std=gnu11", "-Wall", "-fsyntax-only", "-x", "c", "-"])
+        string[] arguments = ["-std=gnu11", "-Wall", "-fsyntax-only", "-x", "c", "-"];
+        using Process gcc = Process.Start(new ProcessStartInfo("gcc", arguments)
         {
             RedirectStandardInput = true,
             RedirectStandardError = true,

@@ -25,7 +25,8 @@ public sealed class GuestProgramTests(ITestOutputHelper output)
         for (byte i = 0; i < 200; i++)
         {
             Assert.Equal(KvmExit.Io, vm.RunToExit());
-            Assert.Equal((0, 1, 1u, GuestPrograms.TestPort), (vm.Run.Io.Direction, vm.Run.Io.Size, vm.Run.Io.Count, vm.Run.Io.Port));
+            KvmRunIo io = vm.Run.Io;
+            Assert.Equal((0, 1, 1u, GuestPrograms.TestPort), (io.Direction, io.Size, io.Count, io.Port));
             vm.Run.IoData()[0] = i;
             Assert.Equal(KvmExit.Io, vm.RunToExit());
             Assert.Equal(1, vm.Run.Io.Direction);

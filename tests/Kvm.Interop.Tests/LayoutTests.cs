@@ -7,7 +7,9 @@ using Xunit;
 
 namespace Kvm.Interop.Tests;
 
-/// <summary>Structures, request codes and constants are what the C compiler reads in the kernel's and libc's headers.</summary>
+/// <summary>
+/// Structures, request codes and constants are what the C compiler reads in the kernel's and libc's headers.
+/// </summary>
 public sealed partial class LayoutTests
 {
     private const BindingFlags AnyStatic = BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic;
@@ -24,6 +26,7 @@ public sealed partial class LayoutTests
         #include <sys/eventfd.h>
         #include <sys/ioctl.h>
         #include <sys/mman.h>
+        #include <sys/resource.h>
         #include <sys/socket.h>
         #include <sys/stat.h>
         #include <sys/syscall.h>
@@ -35,7 +38,9 @@ public sealed partial class LayoutTests
 
         """;
 
-    /// <summary>Names that the headers of Debian 12 (Linux 6.1) do not have yet: checked where the headers have them.</summary>
+    /// <summary>
+    /// Names that the headers of Debian 12 (Linux 6.1) do not have yet: checked where the headers have them.
+    /// </summary>
     private static readonly HashSet<string> s_newerThanHeaders = [];
 
     [Fact]
@@ -48,12 +53,14 @@ public sealed partial class LayoutTests
             string[] names = fields.Split(' ');
             FieldInfo[] members = type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic);
             bool array = type.GetCustomAttribute<InlineArrayAttribute>() is not null;
-            Assert.True(array || members.Length == names.Length, $"{type.Name} has {members.Length} fields, C {names.Length}");
+            Assert.True(array || members.Length == names.Length,
+                $"{type.Name} has {members.Length} fields, C {names.Length}");
             for (int i = 0; i < names.Length; i++)
             {
                 string what = $"{type.Name}.{members[i].Name}";
                 int length = array ? size : SizeOf(members[i].FieldType);
-                c.AppendLine($"_Static_assert(offsetof({name}, {names[i]}) == {OffsetOf(members[i])}, \"offset of {what}\");");
+                int offset = OffsetOf(members[i]);
+                c.AppendLine($"_Static_assert(offsetof({name}, {names[i]}) == {offset}, \"offset of {what}\");");
                 c.AppendLine($"_Static_assert(sizeof((({name} *)0)->{names[i]}) == {length}, \"size of {what}\");");
             }
         }
@@ -71,7 +78,8 @@ public sealed partial class LayoutTests
     public void No_structure_is_left_out()
     {
         IEnumerable<Type> structures = typeof(KvmRegs).Assembly.GetTypes().Where(t =>
-            t is { IsValueType: true, IsEnum: false, IsGenericType: false, IsPublic: true } && t.Name.StartsWith("Kvm", StringComparison.Ordinal));
+            t is { IsValueType: true, IsEnum: false, IsGenericType: false, IsPublic: true }
+            && t.Name.StartsWith("Kvm", StringComparison.Ordinal));
         // Arrays of a structure are checked as the field that holds them.
         IEnumerable<Type> arrays = structures.Where(t =>
             t.GetCustomAttribute<InlineArrayAttribute>() is not null
@@ -88,7 +96,7 @@ public sealed partial class LayoutTests
         _Static_assert(offsetof(struct kvm_run, mmio) == {KvmRun.UnionOffset}, "mmio");
         _Static_assert(offsetof(struct kvm_run, internal.suberror) == {KvmRun.UnionOffset}, "internal");
         _Static_assert(offsetof(struct kvm_run, system_event.type) == {KvmRun.UnionOffset}, "system_event");
-        _Static_assert(offsetof(struct kvm_run, fail_entry.hardware_entry_failure_reason) == {KvmRun.UnionOffset}, "fail_entry");
+        _Static_assert(offsetof(struct kvm_run, fail_entry) == {KvmRun.UnionOffset}, "fail_entry");
         _Static_assert(KVM_RUN == {KvmRun.KvmRunCode}, "KVM_RUN");
 
         """);
@@ -106,9 +114,12 @@ public sealed partial class LayoutTests
     {
         FieldInfo[] ioctls = typeof(KvmIoctls).GetFields();
         Assert.NotEmpty(ioctls);
-        AssertEqualInC(ioctls.Select(f => (f.Name, (long)(nuint)f.FieldType.GetProperty("Code")!.GetValue(f.GetValue(null))!)));
+        AssertEqualInC(ioctls.Select(f => (f.Name, (long)(nuint)Property(f, "Code"))));
         // The name in an error message is the C name.
-        Assert.All(ioctls, f => Assert.Equal(f.Name, f.FieldType.GetProperty("Name")!.GetValue(f.GetValue(null))));
+        Assert.All(ioctls, f => Assert.Equal(f.Name, Property(f, "Name")));
+
+        static object Property(FieldInfo ioctl, string name) =>
+            ioctl.FieldType.GetProperty(name)!.GetValue(ioctl.GetValue(null))!;
     }
 
     [Fact]
@@ -148,7 +159,8 @@ public sealed partial class LayoutTests
     // Marshal.OffsetOf speaks of the marshalled layout, which these types do not have.
     private static int OffsetOf(FieldInfo field)
     {
-        DynamicMethod method = new("offset", typeof(long), [field.DeclaringType!.MakeByRefType()], typeof(LayoutTests), skipVisibility: true);
+        Type byReference = field.DeclaringType!.MakeByRefType();
+        DynamicMethod method = new("offset", typeof(long), [byReference], typeof(LayoutTests), skipVisibility: true);
         ILGenerator il = method.GetILGenerator();
         il.Emit(OpCodes.Ldarg_0);
         il.Emit(OpCodes.Ldflda, field);

@@ -51,7 +51,8 @@ public sealed class PosixTests
         using (second)
         {
             Assert.NotEqual(e.Fd, duplicate.Fd);
-            Assert.All((int[])[e.Fd, duplicate.Fd, first.Fd, second.Fd], fd => Assert.Equal(FD_CLOEXEC, Libc.fcntl(fd, F_GETFD, 0)));
+            Assert.All((int[])[e.Fd, duplicate.Fd, first.Fd, second.Fd], fd =>
+                Assert.Equal(FD_CLOEXEC, Libc.fcntl(fd, F_GETFD, 0)));
             UnixSocket.KeepOnExec(first, keep: true);
             Assert.Equal(0, Libc.fcntl(first.Fd, F_GETFD, 0));
         }
@@ -65,7 +66,8 @@ public sealed class PosixTests
         LibcException e = Assert.Throws<LibcException>(none.Duplicate);
         Assert.Equal(("fcntl(F_DUPFD_CLOEXEC)", 9 /* EBADF */), (e.Call, e.Errno));
         Assert.Equal("fcntl(F_DUPFD_CLOEXEC) failed: Bad file descriptor (errno 9)", e.Message);
-        Assert.Equal("open failed for /x: Permission denied (errno 13)", new LibcException("open", Libc.EACCES, "/x").Message);
+        Assert.Equal("open failed for /x: Permission denied (errno 13)",
+            new LibcException("open", Libc.EACCES, "/x").Message);
         Assert.Equal("mmap", Assert.Throws<LibcException>(() => SafeMapping.Map(none, 4096, Libc.MAP_SHARED)).Call);
     }
 

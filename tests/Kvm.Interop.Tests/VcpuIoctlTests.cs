@@ -60,8 +60,13 @@ public sealed class VcpuIoctlTests : IDisposable
         using FamBuffer<KvmMsrs, KvmMsrEntry> msrs = new(3);
         msrs.Header.Count = 3;
         (uint Index, ulong Value)[] values =
-            [(MsrStar, 0x001B_0008_0000_0000), (MsrLstar, 0xFFFF_8000_0000_1000), (MsrKernelGsBase, 0xFFFF_8880_0000_2000)];
-        for (int i = 0; i < 3; i++) msrs.Entries[i] = new KvmMsrEntry { Index = values[i].Index, Data = values[i].Value };
+        [
+            (MsrStar, 0x001B_0008_0000_0000),
+            (MsrLstar, 0xFFFF_8000_0000_1000),
+            (MsrKernelGsBase, 0xFFFF_8880_0000_2000),
+        ];
+        for (int i = 0; i < 3; i++)
+            msrs.Entries[i] = new KvmMsrEntry { Index = values[i].Index, Data = values[i].Value };
         Assert.Equal(3, Vcpu.Set(KvmIoctls.KVM_SET_MSRS, msrs));
         foreach (ref KvmMsrEntry entry in msrs.Entries) entry.Data = 0;
         Assert.Equal(3, Vcpu.Exchange(KvmIoctls.KVM_GET_MSRS, msrs));
@@ -202,7 +207,8 @@ public sealed class VcpuIoctlTests : IDisposable
     }
 
     [Fact]
-    [Trait("ioctl", "KVM_HAS_DEVICE_ATTR"), Trait("ioctl", "KVM_GET_DEVICE_ATTR"), Trait("ioctl", "KVM_SET_DEVICE_ATTR")]
+    [Trait("ioctl", "KVM_HAS_DEVICE_ATTR")]
+    [Trait("ioctl", "KVM_GET_DEVICE_ATTR"), Trait("ioctl", "KVM_SET_DEVICE_ATTR")]
     public unsafe void The_tsc_offset_goes_round()
     {
         Assert.NotEqual(0, _vm.Kvm.Call(KvmIoctls.KVM_CHECK_EXTENSION, (nuint)KvmCap.VcpuAttributes));

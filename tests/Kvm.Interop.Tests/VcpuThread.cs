@@ -2,10 +2,12 @@ using TestKit.Guests;
 
 namespace Kvm.Interop.Tests;
 
-/// <summary>A guest that never leaves by itself, in KVM_RUN on a thread of its own, kicked out and let in again.</summary>
+/// <summary>
+/// A guest that never leaves by itself, in KVM_RUN on a thread of its own, kicked out and let in again.
+/// </summary>
 /// <remarks>
-/// Nothing here is repeated: one request is one write of immediate_exit and one signal. If either could get lost, the answer
-/// would never come.
+/// Nothing here is repeated: one request is one write of immediate_exit and one signal. If either could get lost, the
+/// answer would never come.
 /// </remarks>
 internal sealed class VcpuThread : IDisposable
 {
@@ -21,7 +23,8 @@ internal sealed class VcpuThread : IDisposable
 
     /// <param name="program">The guest.</param>
     /// <param name="irqchip">With it, HLT waits in the kernel.</param>
-    /// <param name="waitBeforeEntry">Up to how many turns the thread idles before each KVM_RUN: opens the window that a kick can fall into.</param>
+    /// <param name="waitBeforeEntry">Up to how many turns the thread idles before each KVM_RUN: opens the window that a
+    /// kick can fall into.</param>
     internal VcpuThread(GuestProgram program, bool irqchip, int waitBeforeEntry)
     {
         _vm = new BareVm(program, irqchip: irqchip);
@@ -47,15 +50,7 @@ internal sealed class VcpuThread : IDisposable
     {
         _ended = true;
         _vm.Run.ImmediateExit = true;
-        try
-        {
-            KickSignal.Send(_threadId);
-        }
-        catch (LibcException)
-        {
-            // It has seen the flag already and is gone.
-        }
-
+        KickSignal.Send(_threadId);
         _thread.Join();
         _vm.Dispose();
         _answered.Dispose();
@@ -72,7 +67,8 @@ internal sealed class VcpuThread : IDisposable
             {
                 if (_waitBeforeEntry > 0) Thread.SpinWait(random.Next(_waitBeforeEntry));
                 int errno = _vm.Run.Enter();
-                if (errno is not (Libc.EINTR or Libc.EAGAIN)) throw new KvmException("KVM_RUN", errno, $"exit {_vm.Run.ExitReason}");
+                if (errno is not (Libc.EINTR or Libc.EAGAIN))
+                    throw new KvmException("KVM_RUN", errno, $"exit {_vm.Run.ExitReason}");
                 _vm.Run.ImmediateExit = false;
                 // The flag must be down before the request is looked at: a kick in between sets both again.
                 Interlocked.MemoryBarrier();

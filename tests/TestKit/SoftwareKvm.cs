@@ -1,6 +1,8 @@
 namespace TestKit;
 
-/// <summary>Whether this host's /dev/kvm is a software one. Its guests are limited; tests say where, instead of passing quietly.</summary>
+/// <summary>
+/// Whether this host's /dev/kvm is a software one. Its guests are limited; tests say where, instead of passing quietly.
+/// </summary>
 public static class SoftwareKvm
 {
     /// <summary>True where the CPU shows neither VT-x nor AMD-V: whatever KVM is there cannot be using them.</summary>

@@ -135,4 +135,41 @@ public sealed class FreezeTests : IDisposable
         top.Dispose();
         Assert.True(Qemu.ReadAll(_folder["12"], "qcow2", _folder).AsSpan().SequenceEqual(model));
     }
+
+    /// <summary>Not what a fork does, but what a disk with several queues will.</summary>
+    [Fact]
+    public void One_thread_writes_while_another_flushes()
+    {
+        byte[] model = new byte[DiskBytes];
+        Random random = new(6);
+        string path = _folder["a.qcow2"];
+        Qcow2Image.Create(path, DiskBytes, clusterBytes: 512);
+        using (Qcow2Image image = Qcow2Image.Open(HostFile.Open(path, true, DiskLock.Exclusive), false, null, 64 << 10))
+        {
+            Exception? failure = null;
+            using CancellationTokenSource done = new();
+            Thread flusher = new(() => failure = Record.Exception(() =>
+            {
+                while (!done.IsCancellationRequested) image.Flush();
+            }));
+            flusher.Start();
+            for (int i = 0; i < 1500; i++)
+            {
+                byte[] bytes = DiskIo.RandomBytes(random.Next(1, 40) * 512, i);
+                int offset = random.Next((DiskBytes - bytes.Length) / 512) * 512;
+                if (i % 5 == 4) image.WriteZeroes(offset, bytes.Length, mayUnmap: true);
+                else image.WriteBytes(offset, bytes);
+                if (i % 5 == 4) bytes = new byte[bytes.Length];
+                bytes.CopyTo(model, offset);
+            }
+
+            done.Cancel();
+            flusher.Join();
+            Assert.Null(failure);
+            Assert.True(image.ReadAll().AsSpan().SequenceEqual(model));
+        }
+
+        Qemu.AssertClean(path);
+        Assert.True(Qemu.ReadAll(path, "qcow2", _folder).AsSpan().SequenceEqual(model));
+    }
 }

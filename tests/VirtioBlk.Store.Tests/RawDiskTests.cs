@@ -109,6 +109,43 @@ public sealed class RawDiskTests : IDisposable
                 Assert.Throws<DiskException>(() => RawDisk.Open(path, readOnly: kind == "folder")).Message);
     }
 
+    [Fact]
+    public void Block_devices_have_their_size_and_are_opened_for_writing_only_once()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess && File.Exists("/dev/loop-control"), "no loop devices here");
+        string file = NewFile(8 << 20);
+        (int status, string output) = Qemu.Run("losetup", ["-f", "--show", file]);
+        Assert.True(status == 0, output);
+        string device = output.Trim();
+        try
+        {
+            using (RawDisk disk = RawDisk.Open(device, readOnly: false))
+            {
+                Assert.Equal(8 << 20, disk.LengthBytes);
+                disk.WritePattern((8 << 20) - 4096, 4096, 5);
+                disk.WritePattern(0, 1 << 20, 6);
+                disk.WriteZeroes(4096, 8192, mayUnmap: true);
+                disk.WriteZeroes(16384, 8192, mayUnmap: false);
+                disk.Discard(65536, 65536);
+                disk.Flush();
+                byte[] expected = DiskIo.Pattern(65536, 6);
+                expected.AsSpan(4096, 8192).Clear();
+                expected.AsSpan(16384, 8192).Clear();
+                Assert.Equal(expected, disk.ReadBytes(0, 65536));
+                Assert.Equal(
+                    $"{device}: in use: the host has it mounted or open exclusively",
+                    Assert.Throws<DiskInUseException>(() => RawDisk.Open(device, readOnly: false)).Message);
+            }
+
+            using RawDisk reader = RawDisk.Open(device, readOnly: true);
+            Assert.Equal(DiskIo.Pattern(4096, 5), reader.ReadBytes((8 << 20) - 4096, 4096));
+        }
+        finally
+        {
+            Assert.Equal(0, Qemu.Run("losetup", ["-d", device]).Status);
+        }
+    }
+
     private string NewFile(long bytes)
     {
         string path = _folder["disk.raw"];

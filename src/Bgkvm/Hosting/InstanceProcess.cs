@@ -93,7 +93,6 @@ internal static class InstanceProcess
     {
         // Fails only for a process group leader, which somebody made a session for already.
         _ = Posix.setsid();
-        _ = Posix.umask(0x3f /* 0077 */);
         SafeFd parent = new(Libc.fcntl(1, Libc.F_DUPFD_CLOEXEC, 3));
         Posix.Redirect("/dev/null", Libc.O_RDONLY, 0);
         Posix.Redirect(directory.Log, Posix.O_WRONLY | Posix.O_APPEND | Libc.O_CREAT, 1, 2);

@@ -23,8 +23,14 @@ internal static class Launcher
         InstanceConfig? created = isNew ? options.Create(directory.Name) : null;
         Preflight.CheckSocketPath(directory);
         // A folder of the user's that happens to have this name must never come to be deleted with an instance.
-        if (isNew && Directory.Exists(directory.Path) && Directory.EnumerateFileSystemEntries(directory.Path).Any(f => f != directory.Lock))
-            throw new InstanceException($"{directory.Path} exists and is not an instance of bgkvm; choose another name or another BGKVM_HOME");
+        if (isNew && Directory.Exists(directory.Path)
+            && Directory.EnumerateFileSystemEntries(directory.Path).Any(file => file != directory.Lock))
+        {
+            throw new InstanceException(
+                $"{directory.Path} exists and is not an instance of bgkvm; choose another name or another BGKVM_HOME");
+        }
+
+        _ = Posix.umask(0x3f /* 0077 */); // for this process's files and those of the one it starts
         Directory.CreateDirectory(directory.Path, Private);
         using InstanceLock held = InstanceLock.TryAcquire(directory)
             ?? throw new InstanceException($"{directory.Name} is running already");

@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Kvm.Interop;
 
-/// <summary>A C structure that ends in a flexible array member: a header and a number of entries, in native memory.</summary>
+/// <summary>
+/// A C structure that ends in a flexible array member: a header and a number of entries, in native memory.
+/// </summary>
 /// <typeparam name="THeader">The structure without the array.</typeparam>
 /// <typeparam name="TEntry">The array's element.</typeparam>
 public sealed unsafe class FamBuffer<THeader, TEntry> : IDisposable where THeader : unmanaged where TEntry : unmanaged

@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace Kvm.Interop;
 
-/// <summary>Builds ioctl request codes as asm-generic/ioctl.h does, from the payload's size: a wrong type is a wrong code.</summary>
+/// <summary>
+/// Builds ioctl request codes as asm-generic/ioctl.h does, from the payload's size: a wrong type is a wrong code.
+/// </summary>
 public static class Ioctl
 {
     private const uint KvmType = 0xAE;
@@ -20,7 +22,9 @@ public static class Ioctl
     public static IoctlSet<TFd, T> Set<TFd, T>(uint number, [CallerMemberName] string name = "")
         where TFd : SafeFd where T : unmanaged => new(Code(WriteBit, number, Unsafe.SizeOf<T>()), name);
 
-    /// <summary>An ioctl that takes a structure although the header declares it <c>_IOR</c> (KVM_SET_IRQCHIP).</summary>
+    /// <summary>
+    /// An ioctl that takes a structure although the header declares it <c>_IOR</c> (KVM_SET_IRQCHIP).
+    /// </summary>
     public static IoctlSet<TFd, T> SetDeclaredRead<TFd, T>(uint number, [CallerMemberName] string name = "")
         where TFd : SafeFd where T : unmanaged => new(Code(ReadBit, number, Unsafe.SizeOf<T>()), name);
 

@@ -15,7 +15,8 @@ public static unsafe class KvmCalls
         where TFd : SafeFd where T : unmanaged
     {
         value = default;
-        // SAFETY: T's size is in the request code, so the kernel writes exactly that much; the fixed pointer outlives the call.
+        // SAFETY: T's size is in the request code, so the kernel writes exactly that much; the fixed pointer outlives
+        // the call.
         fixed (T* pointer = &value)
             Issue(fd, ioctl.Code, ioctl.Name, (nuint)pointer);
     }
@@ -42,12 +43,14 @@ public static unsafe class KvmCalls
 
     /// <summary>Issues an ioctl whose payload is a header followed by an array.</summary>
     /// <returns>The ioctl's (non-negative) result: for KVM_GET_MSRS and KVM_SET_MSRS the count done.</returns>
-    public static int Exchange<TFd, THeader, TEntry>(this TFd fd, IoctlExchange<TFd, THeader> ioctl, FamBuffer<THeader, TEntry> buffer)
+    public static int Exchange<TFd, THeader, TEntry>(
+        this TFd fd, IoctlExchange<TFd, THeader> ioctl, FamBuffer<THeader, TEntry> buffer)
         where TFd : SafeFd where THeader : unmanaged where TEntry : unmanaged =>
         Issue(fd, ioctl.Code, ioctl.Name, (nuint)buffer.Pointer);
 
     /// <inheritdoc cref="Exchange{TFd,THeader,TEntry}"/>
-    public static int Set<TFd, THeader, TEntry>(this TFd fd, IoctlSet<TFd, THeader> ioctl, FamBuffer<THeader, TEntry> buffer)
+    public static int Set<TFd, THeader, TEntry>(
+        this TFd fd, IoctlSet<TFd, THeader> ioctl, FamBuffer<THeader, TEntry> buffer)
         where TFd : SafeFd where THeader : unmanaged where TEntry : unmanaged =>
         Issue(fd, ioctl.Code, ioctl.Name, (nuint)buffer.Pointer);
 

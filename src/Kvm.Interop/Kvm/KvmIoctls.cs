@@ -3,16 +3,19 @@
 namespace Kvm.Interop;
 
 /// <summary>The KVM ioctls in use, under their C names (linux/kvm.h; Documentation/virt/kvm/api.rst §4).</summary>
-/// <remarks>KVM_RUN is not among them: <see cref="KvmRun.Enter"/> issues it, because EINTR is not an error there.</remarks>
+/// <remarks>KVM_RUN is not among them: <see cref="KvmRun.Enter"/> issues it, because EINTR is not an error
+/// there.</remarks>
 public static class KvmIoctls
 {
     // System
     public static readonly IoctlCall<KvmFd> KVM_GET_API_VERSION = Ioctl.Call<KvmFd>(0x00);
     public static readonly IoctlCall<KvmFd> KVM_CREATE_VM = Ioctl.Call<KvmFd>(0x01);
-    public static readonly IoctlExchange<KvmFd, KvmMsrList> KVM_GET_MSR_INDEX_LIST = Ioctl.Exchange<KvmFd, KvmMsrList>(0x02);
+    public static readonly IoctlExchange<KvmFd, KvmMsrList> KVM_GET_MSR_INDEX_LIST =
+        Ioctl.Exchange<KvmFd, KvmMsrList>(0x02);
     public static readonly IoctlCall<KvmFd> KVM_CHECK_EXTENSION = Ioctl.Call<KvmFd>(0x03);
     public static readonly IoctlCall<KvmFd> KVM_GET_VCPU_MMAP_SIZE = Ioctl.Call<KvmFd>(0x04);
-    public static readonly IoctlExchange<KvmFd, KvmCpuid2> KVM_GET_SUPPORTED_CPUID = Ioctl.Exchange<KvmFd, KvmCpuid2>(0x05);
+    public static readonly IoctlExchange<KvmFd, KvmCpuid2> KVM_GET_SUPPORTED_CPUID =
+        Ioctl.Exchange<KvmFd, KvmCpuid2>(0x05);
 
     // VM
     public static readonly IoctlCall<VmFd> KVM_CREATE_VCPU = Ioctl.Call<VmFd>(0x41);

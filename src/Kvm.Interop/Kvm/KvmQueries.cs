@@ -7,7 +7,8 @@ public static class KvmQueries
 
     /// <summary>KVM_GET_SUPPORTED_CPUID: the CPUID leaves that KVM can give to a guest on this host.</summary>
     /// <param name="kvm">/dev/kvm.</param>
-    /// <param name="capacity">How many entries to try with first; doubled for as long as the kernel answers E2BIG.</param>
+    /// <param name="capacity">How many entries to try with first; doubled for as long as the kernel answers
+    /// E2BIG.</param>
     /// <exception cref="KvmException">KVM refused.</exception>
     public static KvmCpuidEntry2[] SupportedCpuid(KvmFd kvm, int capacity = FirstCapacity)
     {
@@ -15,7 +16,8 @@ public static class KvmQueries
         {
             using FamBuffer<KvmCpuid2, KvmCpuidEntry2> buffer = new(capacity);
             buffer.Header.Count = (uint)capacity;
-            if (TryFill(kvm, KvmIoctls.KVM_GET_SUPPORTED_CPUID, buffer)) return [.. buffer.Entries[..(int)buffer.Header.Count]];
+            if (TryFill(kvm, KvmIoctls.KVM_GET_SUPPORTED_CPUID, buffer))
+                return [.. buffer.Entries[..(int)buffer.Header.Count]];
         }
     }
 
@@ -27,7 +29,8 @@ public static class KvmQueries
         {
             using FamBuffer<KvmMsrList, uint> buffer = new(capacity);
             buffer.Header.Count = (uint)capacity;
-            if (TryFill(kvm, KvmIoctls.KVM_GET_MSR_INDEX_LIST, buffer)) return [.. buffer.Entries[..(int)buffer.Header.Count]];
+            if (TryFill(kvm, KvmIoctls.KVM_GET_MSR_INDEX_LIST, buffer))
+                return [.. buffer.Entries[..(int)buffer.Header.Count]];
         }
     }
 

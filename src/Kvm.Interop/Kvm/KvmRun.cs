@@ -30,7 +30,9 @@ public sealed unsafe class KvmRun : IDisposable
     /// <summary>The memory access to complete (<see cref="KvmExit.Mmio"/>).</summary>
     public ref KvmRunMmio Mmio => ref At<KvmRunMmio>(UnionOffset);
 
-    /// <summary>hw.hardware_exit_reason, fail_entry reason, internal.suberror or system_event.type: first word of the exit data.</summary>
+    /// <summary>
+    /// hw.hardware_exit_reason, fail_entry reason, internal.suberror or system_event.type: first word of the exit data.
+    /// </summary>
     public ulong ExitDetail => At<ulong>(UnionOffset);
 
     /// <summary>The bytes of a port access: <see cref="KvmRunIo.Size"/> times <see cref="KvmRunIo.Count"/>.</summary>
@@ -45,7 +47,10 @@ public sealed unsafe class KvmRun : IDisposable
         return new Span<byte>((byte*)_mapping.Address + io.DataOffset, (int)length);
     }
 
-    /// <summary>While set, KVM_RUN completes a pending access and returns EINTR without entering the guest. Any thread may set it.</summary>
+    /// <summary>
+    /// While set, KVM_RUN completes a pending access and returns EINTR without entering the guest. Any thread may set
+    /// it.
+    /// </summary>
     public bool ImmediateExit
     {
         get => Volatile.Read(ref At<byte>(ImmediateExitOffset)) != 0;
@@ -59,6 +64,7 @@ public sealed unsafe class KvmRun : IDisposable
     /// <summary>Unmaps the page.</summary>
     public void Dispose() => _mapping.Dispose();
 
-    // SAFETY: the offsets are those of struct kvm_run, whose 2352 bytes lie inside the mapping; the layout tests pin them.
+    // SAFETY: the offsets are those of struct kvm_run, whose 2352 bytes lie inside the mapping; the layout tests pin
+    // them.
     private ref T At<T>(int offset) where T : unmanaged => ref Unsafe.AsRef<T>((byte*)_mapping.Address + offset);
 }

@@ -16,7 +16,9 @@ public sealed unsafe class EventFd : SafeFd
         return fd >= 0 ? new EventFd(fd) : throw LibcException.FromLastError("eventfd");
     }
 
-    /// <summary>Adds one to the count, waking who waits. Never blocks in practice: the count would have to reach 2^64-2.</summary>
+    /// <summary>
+    /// Adds one to the count, waking who waits. Never blocks in practice: the count would have to reach 2^64-2.
+    /// </summary>
     public void Signal()
     {
         bool held = false;
@@ -38,7 +40,9 @@ public sealed unsafe class EventFd : SafeFd
         }
     }
 
-    /// <summary>Takes the whole count, waiting for one unless the descriptor is non-blocking. A signal does not end the wait.</summary>
+    /// <summary>
+    /// Takes the whole count, waiting for one unless the descriptor is non-blocking. A signal does not end the wait.
+    /// </summary>
     /// <returns>Whether there was anything to take.</returns>
     public bool TryDrain()
     {

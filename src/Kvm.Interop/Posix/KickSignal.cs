@@ -3,11 +3,12 @@ using System.Runtime.InteropServices;
 namespace Kvm.Interop;
 
 /// <summary>
-/// The signal that makes KVM_RUN return. .NET owns SIGRTMIN itself (it suspends threads for GC with it), so this is SIGRTMIN+3.
+/// The signal that makes KVM_RUN return. .NET owns SIGRTMIN itself (it suspends threads for GC with it), so this is
+/// SIGRTMIN+3.
 /// </summary>
 /// <remarks>
-/// Its handler is the libc function <c>getpid</c>: harmless, async-signal-safe and native. A managed handler could interrupt
-/// the runtime anywhere; no handler at all would kill the process, SIG_IGN would not interrupt KVM_RUN.
+/// Its handler is the libc function <c>getpid</c>: harmless, async-signal-safe and native. A managed handler could
+/// interrupt the runtime anywhere; no handler at all would kill the process, SIG_IGN would not interrupt KVM_RUN.
 /// </remarks>
 public static unsafe class KickSignal
 {
@@ -19,7 +20,9 @@ public static unsafe class KickSignal
 
     /// <summary>Sends it to a thread of this process.</summary>
     /// <param name="threadId">The thread's kernel id (<see cref="Libc.gettid"/>).</param>
-    /// <exception cref="LibcException">The kernel refused. A thread that has just ended is no error: it does not run either.</exception>
+    /// <exception cref="LibcException">
+    /// The kernel refused. A thread that has just ended is no error: it does not run either.
+    /// </exception>
     public static void Send(int threadId)
     {
         const int ESRCH = 3;
@@ -32,8 +35,8 @@ public static unsafe class KickSignal
         int number = Libc.__libc_current_sigrtmin() + 3;
         byte* action = stackalloc byte[SigactionSize];
         new Span<byte>(action, SigactionSize).Clear();
-        // SAFETY: both fields lie inside the buffer, where the layout tests pin them; a zeroed mask is valid. getpid ignores the
-        // argument the kernel passes in a register.
+        // SAFETY: both fields lie inside the buffer, where the layout tests pin them; a zeroed mask is valid. getpid
+        // ignores the argument the kernel passes in a register.
         *(nint*)action = NativeLibrary.GetExport(NativeLibrary.Load("libc.so.6"), "getpid");
         // A kick that finds its thread in another system call, in the middle of handling an exit, does not disturb it.
         *(int*)(action + FlagsOffset) = Libc.SA_RESTART;

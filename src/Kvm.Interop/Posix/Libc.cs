@@ -4,8 +4,8 @@ using Tmds.Linux;
 namespace Kvm.Interop;
 
 /// <summary>
-/// The libc calls this project makes, under their C names. What Tmds.LibC has comes from there; the rest is declared here
-/// (its ioctl takes an int request, and it has no KVM, tgkill, preadv, ioprio or pidfd).
+/// The libc calls this project makes, under their C names. What Tmds.LibC has comes from there; the rest is declared
+/// here (its ioctl takes an int request, and it has no KVM, tgkill, preadv, ioprio or pidfd).
 /// </summary>
 /// <remarks>Every function sets errno (<see cref="Marshal.GetLastPInvokeError"/>) and returns what C returns.</remarks>
 public static unsafe partial class Libc
@@ -84,7 +84,9 @@ public static unsafe partial class Libc
     public const int FALLOC_FL_PUNCH_HOLE = 2;
     /// <summary>fallocate: make the range read as zeros.</summary>
     public const int FALLOC_FL_ZERO_RANGE = 16;
-    /// <summary>sigaction flag: calls that the signal interrupts go on by themselves (KVM_RUN does not: it returns EINTR).</summary>
+    /// <summary>
+    /// sigaction flag: calls that the signal interrupts go on by themselves (KVM_RUN does not: it returns EINTR).
+    /// </summary>
     internal const int SA_RESTART = 0x10000000;
     /// <summary>errno: no such file.</summary>
     public const int ENOENT = 2;
@@ -156,7 +158,8 @@ public static unsafe partial class Libc
     public static partial int rename(string from, string to);
 
     /// <summary>ioprio_set(2), which glibc does not wrap.</summary>
-    public static int ioprio_set(int which, int who, int priority) => (int)syscall(SYS_ioprio_set, which, who, priority);
+    public static int ioprio_set(int which, int who, int priority) =>
+        (int)syscall(SYS_ioprio_set, which, who, priority);
 
     /// <summary>setpriority(2) of one thread.</summary>
     public static int SetNice(int thread, int nice) => setpriority(PRIO_PROCESS, thread, nice);
@@ -201,16 +204,19 @@ public static unsafe partial class Libc
     public static int munmap(nint address, nuint length) => LibC.munmap((void*)address, (size_t)(ulong)length);
 
     /// <summary>madvise(2).</summary>
-    public static int madvise(nint address, nuint length, int advice) => LibC.madvise((void*)address, (size_t)(ulong)length, advice);
+    public static int madvise(nint address, nuint length, int advice) =>
+        LibC.madvise((void*)address, (size_t)(ulong)length, advice);
 
     /// <summary>eventfd(2).</summary>
     public static int eventfd(uint initial, int flags) => LibC.eventfd(initial, flags);
 
     /// <summary>read(2).</summary>
-    public static nint read(int fd, void* buffer, nuint count) => (nint)(long)LibC.read(fd, buffer, (size_t)(ulong)count);
+    public static nint read(int fd, void* buffer, nuint count) =>
+        (nint)(long)LibC.read(fd, buffer, (size_t)(ulong)count);
 
     /// <summary>write(2).</summary>
-    public static nint write(int fd, void* buffer, nuint count) => (nint)(long)LibC.write(fd, buffer, (size_t)(ulong)count);
+    public static nint write(int fd, void* buffer, nuint count) =>
+        (nint)(long)LibC.write(fd, buffer, (size_t)(ulong)count);
 
     /// <summary>close(2).</summary>
     public static int close(int fd) => LibC.close(fd);

@@ -24,7 +24,8 @@ public sealed class SafeMapping : SafeHandle
 
     /// <summary>Maps part of a file, readable and writable.</summary>
     /// <param name="fd">What to map.</param>
-    /// <param name="length">Bytes; the file must be at least <paramref name="offset"/> + this long or access is SIGBUS.</param>
+    /// <param name="length">Bytes; the file must be at least <paramref name="offset"/> + this long or access is
+    /// SIGBUS.</param>
     /// <param name="flags">MAP_SHARED or MAP_PRIVATE, and what goes with them.</param>
     /// <param name="offset">Page-aligned offset in the file.</param>
     /// <exception cref="LibcException">mmap failed.</exception>

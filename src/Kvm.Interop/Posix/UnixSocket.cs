@@ -16,7 +16,8 @@ public static unsafe class UnixSocket
     {
         int* ends = stackalloc int[2];
         // SAFETY: the kernel fills two ints.
-        if (Libc.socketpair((int)UnixAddressFamily.AF_UNIX, (int)UnixSocketType.SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        const int Type = (int)UnixSocketType.SOCK_STREAM | SOCK_CLOEXEC;
+        if (Libc.socketpair((int)UnixAddressFamily.AF_UNIX, Type, 0, ends) != 0)
             throw LibcException.FromLastError("socketpair");
         return (new SafeFd(ends[0]), new SafeFd(ends[1]));
     }
@@ -50,7 +51,8 @@ public static unsafe class UnixSocket
                 long done = Syscall.sendmsg(socket.Fd, header, MessageFlags.MSG_NOSIGNAL);
                 if (done < 0)
                 {
-                    // Read here and once: Mono's own GetLastError calls into its helper library and leaves 0 for the next reader.
+                    // Read here and once: Mono's own GetLastError calls into its helper library and leaves 0 for the
+                    // next reader.
                     int errno = Marshal.GetLastPInvokeError();
                     if (errno == Libc.EINTR) continue;
                     throw new LibcException("sendmsg", errno);
@@ -61,7 +63,10 @@ public static unsafe class UnixSocket
         }
     }
 
-    /// <summary>Fills <paramref name="data"/>, or as much as there is before the other end closes; collects descriptors on the way.</summary>
+    /// <summary>
+    /// Fills <paramref name="data"/>, or as much as there is before the other end closes; collects descriptors on the
+    /// way.
+    /// </summary>
     /// <returns>Bytes received; fewer than asked for only at the end of the stream.</returns>
     /// <exception cref="LibcException">The kernel refused.</exception>
     public static int Receive(SafeFd socket, Span<byte> data, List<SafeFd> descriptors)
@@ -83,7 +88,8 @@ public static unsafe class UnixSocket
                 long done = Syscall.recvmsg(socket.Fd, header, (MessageFlags)MSG_CMSG_CLOEXEC);
                 if (done < 0)
                 {
-                    // Read here and once: Mono's own GetLastError calls into its helper library and leaves 0 for the next reader.
+                    // Read here and once: Mono's own GetLastError calls into its helper library and leaves 0 for the
+                    // next reader.
                     int errno = Marshal.GetLastPInvokeError();
                     if (errno == Libc.EINTR) continue;
                     throw new LibcException("recvmsg", errno);
@@ -124,7 +130,8 @@ public static unsafe class UnixSocket
             if (message.cmsg_type != UnixSocketControlMessage.SCM_RIGHTS) continue;
             int start = (int)Syscall.CMSG_DATA(header, at);
             int length = (int)(message.cmsg_len - (start - at));
-            foreach (int fd in MemoryMarshal.Cast<byte, int>(header.msg_control.AsSpan(start, length))) descriptors.Add(new SafeFd(fd));
+            foreach (int fd in MemoryMarshal.Cast<byte, int>(header.msg_control.AsSpan(start, length)))
+                descriptors.Add(new SafeFd(fd));
         }
     }
 }

@@ -3,7 +3,9 @@ using Kvm.Interop;
 
 namespace TestKit.Guests;
 
-/// <summary>The least that runs a guest: one VM, its memory, one vCPU, on the interop layer alone and on the caller's thread.</summary>
+/// <summary>
+/// The least that runs a guest: one VM, its memory, one vCPU, on the interop layer alone and on the caller's thread.
+/// </summary>
 public sealed class BareVm : IDisposable
 {
     private readonly MemoryFile _file;
@@ -63,7 +65,8 @@ public sealed class BareVm : IDisposable
     public GuestMemory Memory { get; }
 
     /// <summary>Opens /dev/kvm.</summary>
-    /// <exception cref="LibcException">It is missing or not permitted: tests that need it fail then, on purpose.</exception>
+    /// <exception cref="LibcException">It is missing or not permitted: tests that need it fail then, on
+    /// purpose.</exception>
     public static KvmFd OpenKvm()
     {
         int fd = Libc.open("/dev/kvm", Libc.O_RDWR | Libc.O_CLOEXEC, 0);
@@ -89,7 +92,7 @@ public sealed class BareVm : IDisposable
         mailbox.Post(command, seed);
         KvmExit exit = RunToExit();
         if (exit != KvmExit.Io || Run.IoData()[0] != (byte)command)
-            throw new InvalidOperationException($"The worker left with {exit} (detail {Run.ExitDetail}) instead of answering");
+            throw new InvalidOperationException($"The worker left with {exit} ({Run.ExitDetail}) instead of answering");
         return mailbox.Result;
     }
 

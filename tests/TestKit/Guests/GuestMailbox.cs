@@ -2,7 +2,9 @@ using CowMemory;
 
 namespace TestKit.Guests;
 
-/// <summary>The host's end of a worker guest's mailbox (<see cref="GuestPrograms.Worker"/>), in guest memory at a fixed place.</summary>
+/// <summary>
+/// The host's end of a worker guest's mailbox (<see cref="GuestPrograms.Worker"/>), in guest memory at a fixed place.
+/// </summary>
 /// <param name="memory">The guest's memory.</param>
 public sealed class GuestMailbox(GuestMemory memory)
 {

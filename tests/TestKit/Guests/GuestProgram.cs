@@ -34,7 +34,9 @@ public sealed record GuestProgram(byte[] Code, GuestMode Mode)
         PageTables.Write(memory, last.Start.Value + last.Length);
     }
 
-    /// <summary>Turns a vCPU's registers, as they are after reset, into those of the program's first instruction.</summary>
+    /// <summary>
+    /// Turns a vCPU's registers, as they are after reset, into those of the program's first instruction.
+    /// </summary>
     public void Enter(ref KvmRegs regs, ref KvmSregs sregs)
     {
         regs = new KvmRegs { Rsp = GuestMap.StackTop.Value, Rflags = RflagsReserved };

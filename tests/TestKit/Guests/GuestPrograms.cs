@@ -7,7 +7,9 @@ namespace TestKit.Guests;
 /// <summary>The test guests. They use nothing but what a software KVM emulates in ring 0.</summary>
 public static class GuestPrograms
 {
-    /// <summary>The port that guests talk through unless told otherwise: free on a PC, and in bgkvm's platform.</summary>
+    /// <summary>
+    /// The port that guests talk through unless told otherwise: free on a PC, and in bgkvm's platform.
+    /// </summary>
     public const ushort TestPort = 0xF00;
 
     /// <summary>Halts for ever with interrupts off: only a kick gets it out of KVM_RUN.</summary>
@@ -28,7 +30,9 @@ public static class GuestPrograms
         a.jmp(again);
     });
 
-    /// <summary>Reads a byte from a port and writes it back plus one, for ever: two exits to user space a round.</summary>
+    /// <summary>
+    /// Reads a byte from a port and writes it back plus one, for ever: two exits to user space a round.
+    /// </summary>
     public static GuestProgram PortEcho(ushort port = TestPort) => GuestProgram.Assemble(GuestMode.Real16, a =>
     {
         Label again = a.CreateLabel();
@@ -53,12 +57,13 @@ public static class GuestPrograms
     });
 
     /// <summary>
-    /// Sleeps, and counts the interrupts of one line of the first PIC: reports 0 when ready, then the count (its low byte) after
-    /// each. Needs a VM with an irqchip.
+    /// Sleeps, and counts the interrupts of one line of the first PIC: reports 0 when ready, then the count (its low
+    /// byte) after each. Needs a VM with an irqchip.
     /// </summary>
     /// <param name="line">The line, 0 to 7; all others are masked.</param>
     /// <param name="port">Where reports go.</param>
-    public static GuestProgram InterruptCounter(int line, ushort port = TestPort) => GuestProgram.Assemble(GuestMode.Real16, a =>
+    public static GuestProgram InterruptCounter(int line, ushort port = TestPort) =>
+        GuestProgram.Assemble(GuestMode.Real16, a =>
     {
         const byte FirstVector = 0x20;
         Label main = a.CreateLabel(), sleep = a.CreateLabel();
@@ -75,7 +80,8 @@ public static class GuestPrograms
         a.pop(ax);
         a.mov(__word_ptr[(FirstVector + line) * 4], ax);
         a.mov(__word_ptr[((FirstVector + line) * 4) + 2], cs);
-        // The 8259A's initialisation words: edge-triggered, vectors from 0x20, slave on line 2, 8086 mode; then the mask.
+        // The 8259A's initialisation words: edge-triggered, vectors from 0x20, slave on line 2, 8086 mode; then the
+        // mask.
         foreach ((byte register, byte value) in ((byte, byte)[])
             [(0x20, 0x11), (0x21, FirstVector), (0x21, 0x04), (0x21, 0x01), (0x21, (byte)~(1 << line))])
         {
@@ -93,8 +99,8 @@ public static class GuestPrograms
     });
 
     /// <summary>
-    /// Counts in memory for ever, and does what its mailbox asks for in between: fills all memory with a pattern, checks it,
-    /// reports, halts. Each command is answered with its byte on a port.
+    /// Counts in memory for ever, and does what its mailbox asks for in between: fills all memory with a pattern,
+    /// checks it, reports, halts. Each command is answered with its byte on a port.
     /// </summary>
     /// <param name="layout">The guest's memory.</param>
     /// <param name="from">Where Fill and Check begin; they go up to the end of memory. Null: at 1 MiB.</param>

@@ -2,7 +2,9 @@ using CowMemory;
 
 namespace TestKit.Guests;
 
-/// <summary>Builds the page tables of a 64-bit test guest: 2 MiB pages, one to one, writable (Intel SDM vol. 3 §4.5).</summary>
+/// <summary>
+/// Builds the page tables of a 64-bit test guest: 2 MiB pages, one to one, writable (Intel SDM vol. 3 §4.5).
+/// </summary>
 internal static class PageTables
 {
     private const ulong PresentWritable = 0x3, LargePage = 0x80, GiB = 1UL << 30, LargePageSize = 2UL << 20;

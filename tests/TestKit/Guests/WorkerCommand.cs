@@ -1,12 +1,16 @@
 namespace TestKit.Guests;
 
-/// <summary>What a worker guest can be asked for. Each value is the byte that comes out of its port when it is done.</summary>
+/// <summary>
+/// What a worker guest can be asked for. Each value is the byte that comes out of its port when it is done.
+/// </summary>
 public enum WorkerCommand : byte
 {
     /// <summary>Nothing: it counts.</summary>
     None = 0,
 
-    /// <summary>Writes <c>seed + address</c> into the first eight bytes of every page it covers. Result: pages written.</summary>
+    /// <summary>
+    /// Writes <c>seed + address</c> into the first eight bytes of every page it covers. Result: pages written.
+    /// </summary>
     Fill = (byte)'F',
 
     /// <summary>Result: how many pages do not hold what Fill with the same seed writes.</summary>

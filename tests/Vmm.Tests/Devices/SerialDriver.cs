@@ -3,14 +3,17 @@ using Vmm.Devices;
 namespace Vmm.Tests.Devices;
 
 /// <summary>A serial port with a guest's hand on it.</summary>
-internal sealed class SerialDriver : ISerialOutput
+internal sealed class SerialDriver : ISerialOutput, IDisposable
 {
     public const ushort Data = 0, Ier = 1, Iir = 2, Fcr = 2, Lcr = 3, Mcr = 4, Lsr = 5, Msr = 6, Scr = 7;
     public const byte Out2 = 0x08, Loop = 0x10;
 
-    public SerialDriver() => Port = new Serial8250(Line, this);
+    public SerialDriver() => Port = new Serial8250(Line, this, Clock);
 
     public Serial8250 Port { get; }
+
+    /// <summary>Stands still unless told otherwise: no port rests then.</summary>
+    public FakeClock Clock { get; } = new();
 
     public CountingLine Line { get; } = new();
 
@@ -26,6 +29,8 @@ internal sealed class SerialDriver : ISerialOutput
         }
         set => Port.Write(register, [value]);
     }
+
+    public void Dispose() => Port.Dispose();
 
     void ISerialOutput.Write(ReadOnlySpan<byte> bytes) => Sent.AddRange(bytes);
 
@@ -50,10 +55,10 @@ internal sealed class SerialDriver : ISerialOutput
     }
 
     /// <summary>Reads while the line status says that there is something.</summary>
-    public byte[] Drain()
+    public byte[] Drain(int most = int.MaxValue)
     {
         List<byte> bytes = [];
-        while ((this[Lsr] & 0x01) != 0) bytes.Add(this[Data]);
+        while (bytes.Count < most && (this[Lsr] & 0x01) != 0) bytes.Add(this[Data]);
         return [.. bytes];
     }
 }

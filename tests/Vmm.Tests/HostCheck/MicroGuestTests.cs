@@ -20,7 +20,8 @@ public sealed partial class MicroGuestTests
         {
             Match match = Instruction().Match(line);
             if (!match.Success) continue;
-            byte[] code = [.. match.Groups["bytes"].Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+            const StringSplitOptions Tidy = StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries;
+            byte[] code = [.. match.Groups["bytes"].Value.Split(',', Tidy)
                 .Select(b => byte.Parse(b.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
             string disassembly = Disassemble(code);
             if (match.Groups["asm"].Value != disassembly) wrong.Add($"{line.Trim()} is {disassembly}");
@@ -38,7 +39,11 @@ public sealed partial class MicroGuestTests
         Assert.Equal(code.Length, instruction.Length); // one instruction, whole
         // Branches as their distance from themselves: $ is the instruction's own address, here 0.
         if (instruction.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
-            return $"{instruction.Mnemonic.ToString().ToLowerInvariant()} ${(long)instruction.NearBranchTarget:+0;-0;#}";
+        {
+            string mnemonic = instruction.Mnemonic.ToString().ToLowerInvariant();
+            return $"{mnemonic} ${(long)instruction.NearBranchTarget:+0;-0;#}";
+        }
+
         MasmFormatter formatter = new(new FormatterOptions
         {
             HexSuffix = "h",
