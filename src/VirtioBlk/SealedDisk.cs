@@ -1,4 +1,5 @@
 using Kvm.Interop;
+using VirtioBlk.Store;
 
 namespace VirtioBlk;
 
@@ -18,11 +19,7 @@ public sealed class SealedDisk : IBlockBackend
     public bool IsReadOnly => false;
 
     /// <inheritdoc/>
-    public unsafe void Read(ReadOnlySpan<IoVec> vectors, long offset)
-    {
-        // SAFETY: the caller's vectors are writable host memory.
-        foreach (IoVec vector in vectors) new Span<byte>((void*)vector.Base, (int)vector.Length).Clear();
-    }
+    public void Read(ReadOnlySpan<IoVec> vectors, long offset) => IoVecCursor.Clear(vectors);
 
     /// <inheritdoc/>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset) => throw Refused();
