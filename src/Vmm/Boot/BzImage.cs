@@ -29,6 +29,7 @@ internal static class BzImage
                 + "x86-64 since 2.12 is needed)");
         }
 
+
         int sectors = head[SetupHeader.SetupSectors] is 0 ? DefaultSetupSectors : head[SetupHeader.SetupSectors];
         long payload = (sectors + 1) * SectorSize;
         ulong size = 16UL * BinaryPrimitives.ReadUInt32LittleEndian(head[SetupHeader.SystemSize..]);

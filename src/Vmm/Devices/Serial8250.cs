@@ -12,35 +12,27 @@ namespace Vmm.Devices;
 /// </para>
 /// <para>
 /// Nothing here takes time, but a port that is always ready would hold its guest in the interrupt handler, with
-/// interrupts off, for as long as there is anything to send or receive: timers starve, and input is lost because nobody
-/// takes it over from the handler. So a port that has been busy for a while rests for as long: its next batch of input,
-/// and its readiness for output, come after that. Polled output never waits.
+/// interrupts off, for as long as there is anything to send or receive: Linux stays while the port reports work, for up
+/// to 128 KiB of it. So the next batch of input, and the transmitter's readiness after a batch of output, come when the
+/// handler has read that nothing is pending; an edge, sent ahead, sees to it that it reads that.
 /// </para>
 /// </remarks>
 /// <param name="interrupt">The port's line.</param>
 /// <param name="output">Where the guest's output goes.</param>
-/// <param name="time">The clock that rests are measured with; the host's unless a test has its own.</param>
-public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output, TimeProvider? time = null)
-    : IPortDevice, IDisposable
+public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) : IPortDevice
 {
     /// <summary>How many received bytes wait for the guest at most, behind the FIFO.</summary>
     public const int BacklogLimit = 1 << 20;
 
-    /// <summary>For how long a port is busy before it rests, and rests at least.</summary>
-    internal static readonly TimeSpan BusyTime = TimeSpan.FromMilliseconds(2);
-    /// <summary>How long a port rests at most, however slow its guest was.</summary>
-    internal static readonly TimeSpan LongestRest = TimeSpan.FromMilliseconds(50);
-
     private readonly Lock _gate = new();
-    private readonly TimeProvider _time = time ?? TimeProvider.System;
     private readonly SerialInput _input = new();
     private byte _ier, _fcr, _lcr, _mcr, _modemDelta, _scratch;
     private ushort _divisor = Serial8250State.ResetDivisor;
     private bool _transmitPending, _transmitDue;
     private bool _lineHigh;
-    private ITimer? _alarm;
-    private bool _resting, _disposed;
-    private long? _busySince;
+    private int _emptyLooks;
+
+    private bool GateOpen => (_mcr & (McrOut2 | McrLoop)) == McrOut2;
 
     private bool Looping => (_mcr & McrLoop) != 0;
 
@@ -79,7 +71,7 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output, T
         lock (_gate)
         {
             int taken = _input.Accept(bytes);
-            if (!_resting) Fill();
+            Fill();
             UpdateLine();
             return taken;
         }
@@ -96,13 +88,13 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output, T
         {
             if (_input.Room == 0) return false;
             _input.AcceptBreak();
-            if (!_resting) Fill();
+            Fill();
             UpdateLine();
             return true;
         }
     }
 
-    /// <summary>The port as it is. Call it with all vCPUs stopped.</summary>
+    /// <summary>The port at rest. Call it with all vCPUs stopped.</summary>
     public Serial8250State Save()
     {
         lock (_gate)
@@ -127,9 +119,8 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output, T
     }
 
     /// <summary>
-    /// Takes a saved state over; a rest ends with that. When the port has something to report then, an edge is sent
-    /// again, in case the one before was still on its way when the machine was saved: so load the interrupt controllers
-    /// first.
+    /// Takes a saved state over. When the port has something to report then, an edge is sent again, in case the one
+    /// before was still on its way when the machine was saved: so load the interrupt controllers first.
     /// </summary>
     /// <param name="state">From <see cref="Save"/>.</param>
     public void Load(Serial8250State state)
@@ -145,23 +136,10 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output, T
             _divisor = state.Divisor;
             (_transmitPending, _transmitDue) = (state.TransmitPending, false);
             _input.Load(state.Received, state.Breaks, state.FifoCount, state.LineErrors);
-            _busySince = null;
-            _resting = false;
+            _emptyLooks = 0;
             _lineHigh = false;
-            if (InputDue) Fill();
             UpdateLine();
-        }
-    }
-
-    /// <summary>
-    /// Lets go of the interrupt line: afterwards the port does not touch it any more. The rest still works.
-    /// </summary>
-    public void Dispose()
-    {
-        lock (_gate)
-        {
-            _disposed = true;
-            _alarm?.Dispose();
+            if (InputDue) Announce();
         }
     }
 
@@ -175,13 +153,15 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output, T
             case 2:
                 byte source = Identify();
                 if (source == IirTransmitted) _transmitPending = false;
-                else if (source == IirNone && !_resting) _busySince = null;
+                else if (source == IirNone) Settle();
                 return (byte)(source | (Fifos ? IirFifosEnabled : 0));
             case 3: return _lcr;
             case 4: return _mcr;
             case 5:
                 byte line = (byte)(LsrTransmitterIdle | _input.Errors | (_input.Count > 0 ? LsrDataReady : 0));
                 _input.Errors = 0;
+                // A handler looks once before it leaves; who looks again is waiting for input without interrupts.
+                if (InputDue && ++_emptyLooks > 1) Fill();
                 return line;
             case 6:
                 byte modem = (byte)(ModemLines() | _modemDelta);
@@ -213,49 +193,33 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output, T
         if (Looping) _input.Loop(value, Fifos);
         else output.Write([value]);
         if ((_ier & IerTransmitted) == 0 || _transmitPending || _transmitDue) return;
-        if (MayGoOn()) _transmitPending = true;
-        else _transmitDue = true;
+        _transmitDue = true;
+        Announce();
     }
 
     private byte TakeReceived()
     {
         byte taken = _input.Take();
-        if (InputDue && MayGoOn()) Fill();
+        if (!InputDue) return taken;
+        if ((_ier & IerReceived) != 0) Announce();
+        else Fill();
         return taken;
+    }
+
+    // The handler has seen that nothing is pending: what was due comes now, and with it an edge.
+    private void Settle()
+    {
+        if (_transmitDue) (_transmitDue, _transmitPending) = (false, true);
+        if (InputDue) Fill();
     }
 
     // Whatever comes in is an edge of its own, also on top of what is there: a guest that has left its handler with
     // bytes unread is called again.
     private void Fill()
     {
-        if (!Looping && _input.Fill(Fifos)) _lineHigh = false;
-    }
-
-    /// <summary>Asks at the end of a batch whether the next may follow at once, and begins a rest if not.</summary>
-    private bool MayGoOn()
-    {
-        if (_resting) return false;
-        long now = _time.GetTimestamp();
-        _busySince ??= now;
-        TimeSpan busy = _time.GetElapsedTime(_busySince.Value, now);
-        if (busy < BusyTime) return true;
-        _busySince = null;
-        _resting = true;
-        _alarm ??= _time.CreateTimer(_ => Wake(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _alarm.Change(busy < LongestRest ? busy : LongestRest, Timeout.InfiniteTimeSpan);
-        return false;
-    }
-
-    private void Wake()
-    {
-        lock (_gate)
-        {
-            if (!_resting) return;
-            _resting = false;
-            if (_transmitDue) (_transmitDue, _transmitPending) = (false, true);
-            Fill();
-            UpdateLine();
-        }
+        if (Looping || !_input.Fill(Fifos)) return;
+        _lineHigh = false;
+        _emptyLooks = 0;
     }
 
     private void WriteInterruptEnable(byte value)
@@ -265,6 +229,7 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output, T
         _transmitPending = allowed && (_transmitPending || (_ier & IerTransmitted) == 0);
         _transmitDue &= allowed;
         _ier = (byte)(value & IerAll);
+        if ((_ier & IerReceived) == 0 && InputDue) Fill();
     }
 
     private void WriteFifoControl(byte value)
@@ -316,8 +281,13 @@ public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output, T
 
     private void UpdateLine()
     {
-        bool high = (_mcr & (McrOut2 | McrLoop)) == McrOut2 && Identify() != IirNone;
-        if (high && !_lineHigh && !_disposed) interrupt.Raise();
+        bool high = GateOpen && Identify() != IirNone;
+        if (high && !_lineHigh) interrupt.Raise();
         _lineHigh = high;
+    }
+
+    private void Announce()
+    {
+        if (GateOpen) interrupt.Raise();
     }
 }

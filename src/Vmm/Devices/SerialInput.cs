@@ -35,12 +35,12 @@ internal sealed class SerialInput
     public void AcceptBreak() => _backlog.Enqueue(Break);
 
     /// <summary>Moves what fits from the backlog into the FIFO.</summary>
-    /// <param name="fifos">Whether the guest has the FIFO on.</param>
+    /// <param name="fifos">Whether the guest has the FIFO on; without it, it holds one byte.</param>
     /// <returns>Whether anything came.</returns>
     public bool Fill(bool fifos)
     {
         bool came = false;
-        while (_fifo.Count < Capacity(fifos) && _backlog.TryDequeue(out ushort entry))
+        while (HasSpace(fifos) && _backlog.TryDequeue(out ushort entry))
         {
             Surface(entry);
             came = true;
@@ -52,7 +52,7 @@ internal sealed class SerialInput
     /// <summary>Takes a byte that the port sends to itself.</summary>
     public void Loop(byte value, bool fifos)
     {
-        if (_fifo.Count < Capacity(fifos)) Surface(value);
+        if (HasSpace(fifos)) Surface(value);
         else Errors |= Uart16550.LsrOverrun;
     }
 
@@ -99,8 +99,7 @@ internal sealed class SerialInput
         Errors = errors;
     }
 
-    // While the guest has it off, it is a single register.
-    private static int Capacity(bool fifos) => fifos ? FifoSize : 1;
+    private bool HasSpace(bool fifos) => _fifo.Count < (fifos ? FifoSize : 1);
 
     // An error belongs to the byte at the FIFO's top and shows when it gets there (data sheet §8.5).
     private void Surface(ushort entry)

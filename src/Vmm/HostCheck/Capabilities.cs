@@ -52,6 +52,5 @@ internal static class Capabilities
     }
 
     private static string[] Missing(KvmFd kvm, (KvmCap Cap, string For)[] wanted) =>
-        [.. wanted.Where(w => kvm.Call(KvmIoctls.KVM_CHECK_EXTENSION, (nuint)w.Cap) == 0)
-            .Select(w => $"{w.Cap} ({w.For})")];
+        [.. wanted.Where(w => kvm.Call(KvmIoctls.KVM_CHECK_EXTENSION, (nuint)w.Cap) == 0).Select(w => $"{w.Cap} ({w.For})")];
 }

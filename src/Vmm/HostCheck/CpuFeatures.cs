@@ -1,18 +1,13 @@
 namespace Vmm.HostCheck;
 
-/// <summary>
-/// Which of the instructions under test the guest's own CPUID shows: what it does not show, Linux does not use.
-/// </summary>
+/// <summary>Which of the instructions under test the guest's own CPUID shows: what it does not show, Linux does not use.</summary>
 /// <param name="Popcnt">POPCNT.</param>
 /// <param name="Cmpxchg16b">CMPXCHG16B.</param>
 /// <param name="Xsave">XSAVE and XRSTOR.</param>
 /// <param name="Smap">CLAC and STAC.</param>
 internal sealed record CpuFeatures(bool Popcnt, bool Cmpxchg16b, bool Xsave, bool Smap)
 {
-    /// <summary>
-    /// Asks in the guest. A KVM may show its guests other bits than KVM_SET_CPUID2 told it to; they believe what they
-    /// see.
-    /// </summary>
+    /// <summary>Asks in the guest. A KVM may show its guests other bits than KVM_SET_CPUID2 told it to; they believe what they see.</summary>
     internal static CpuFeatures Read(ProbeMachine machine)
     {
         uint leaf1 = 0, leaf7 = 0;

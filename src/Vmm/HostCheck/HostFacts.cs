@@ -5,15 +5,12 @@ namespace Vmm.HostCheck;
 /// <summary>What the host says about itself. Nothing here decides anything: that takes a try.</summary>
 /// <param name="CpuModel">"model name" in /proc/cpuinfo.</param>
 /// <param name="CpuCount">CPUs this process may use.</param>
-/// <param name="HardwareVirtualization">"vmx" (Intel VT-x), "svm" (AMD-V), or null where /proc/cpuinfo shows
-/// neither.</param>
+/// <param name="HardwareVirtualization">"vmx" (Intel VT-x), "svm" (AMD-V), or null where /proc/cpuinfo shows neither.</param>
 /// <param name="Kernel">Release of the running kernel.</param>
 /// <param name="MemoryTotalMiB">MemTotal, MiB.</param>
 /// <param name="MemoryAvailableMiB">MemAvailable, MiB.</param>
-/// <param name="SharedHugePages">The chosen transparent huge page policy for memfds ("never", "advise", …), or
-/// null.</param>
-/// <param name="Cgroups">"v2", "v1", or null; with the controllers that idle scheduling uses (cpu, io or
-/// blkio).</param>
+/// <param name="SharedHugePages">The chosen transparent huge page policy for memfds ("never", "advise", …), or null.</param>
+/// <param name="Cgroups">"v2", "v1", or null; with the controllers that idle scheduling uses (cpu, io or blkio).</param>
 public sealed record HostFacts(
     string CpuModel,
     int CpuCount,

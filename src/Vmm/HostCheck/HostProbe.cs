@@ -3,16 +3,15 @@ using Kvm.Interop;
 namespace Vmm.HostCheck;
 
 /// <summary>
-/// Finds out what this host can do, by trying: nothing is concluded from a CPU flag or a module's name. The
-/// micro-guests run in a small VM of their own. One that hangs is stopped after ten seconds, and no other is tried
-/// then.
+/// Finds out what this host can do, by trying: nothing is concluded from a CPU flag or a module's name. The micro-guests run
+/// in a small VM of their own. One that hangs is stopped after ten seconds, and no other is tried then.
 /// </summary>
 public static class HostProbe
 {
     private const int ApiVersion = 12;
     private const string Rig =
-        "use a host with hardware virtualization (VT-x or AMD-V; a virtual machine with nested virtualization " +
-        "will do), or run inside the emulated machine: scripts/rig run -- COMMAND";
+        "use a host with hardware virtualization (VT-x or AMD-V; a virtual machine with nested virtualization will do), " +
+        "or run inside the emulated machine: scripts/rig run -- COMMAND";
 
     private static readonly Func<ProbeMachine, HostCheckResult>[] s_decisive =
         [MicroChecks.SystemCalls, MicroChecks.Instructions, MicroChecks.Interrupts, MicroChecks.Notifications];
@@ -23,8 +22,7 @@ public static class HostProbe
     public static HostReport Run(string device = "/dev/kvm") => Run(device, quick: false);
 
     /// <summary>
-    /// All that decides the verdict, and no more, for <c>bgkvm start</c>: no speed measurement, no facts. A few
-    /// milliseconds.
+    /// All that decides the verdict, and no more, for <c>bgkvm start</c>: no speed measurement, no facts. A few milliseconds.
     /// </summary>
     /// <inheritdoc cref="Run(string)"/>
     public static HostReport RunQuick(string device = "/dev/kvm") => Run(device, quick: true);
@@ -75,8 +73,7 @@ public static class HostProbe
     internal static HostCheckResult DeviceError(string device, LibcException error) => error.Errno switch
     {
         Libc.ENOENT => new HostCheckResult(device, CheckStatus.Fail, "does not exist",
-            "load the kernel's module (modprobe kvm-intel or kvm-amd) after turning virtualization on in the " +
-            "firmware; else " + Rig),
+            "load the kernel's module (modprobe kvm-intel or kvm-amd) after turning virtualization on in the firmware; else " + Rig),
         Libc.EACCES => new HostCheckResult(device, CheckStatus.Fail, "this user may not open it",
             "join its group (sudo usermod -aG kvm $USER, then log in again), or use sudo"),
         _ => new HostCheckResult(device, CheckStatus.Fail, error.Message, Rig),
@@ -105,31 +102,24 @@ public static class HostProbe
                 $"{facts.CpuModel}, {facts.CpuCount} CPUs, neither vmx nor svm in /proc/cpuinfo", Rig));
         checks.Add(facts.CpuCount > 1
             ? new HostCheckResult("spare CPU", CheckStatus.Ok, "a shadow can boot beside the instance")
-            : new HostCheckResult("spare CPU", CheckStatus.Warn,
-                "with one CPU a background reboot takes turns with the instance",
+            : new HostCheckResult("spare CPU", CheckStatus.Warn, "with one CPU a background reboot takes turns with the instance",
                 "give this host a second CPU"));
         checks.Add(facts.Cgroups is string cgroups && cgroups.Contains("cpu")
             ? new HostCheckResult("idle scheduling", CheckStatus.Ok, $"cgroup {cgroups}")
-            : new HostCheckResult("idle scheduling", CheckStatus.Warn,
-                facts.Cgroups is null ? "no cgroups" : $"cgroup {facts.Cgroups}",
+            : new HostCheckResult("idle scheduling", CheckStatus.Warn, facts.Cgroups is null ? "no cgroups" : $"cgroup {facts.Cgroups}",
                 "without a cpu cgroup a shadow still runs at idle priority, by SCHED_IDLE alone"));
         checks.Add(new HostCheckResult("memory", CheckStatus.Ok,
-            $"{facts.MemoryAvailableMiB} of {facts.MemoryTotalMiB} MiB free; " +
-            "a background reboot can take up to three times the guest's"));
+            $"{facts.MemoryAvailableMiB} of {facts.MemoryTotalMiB} MiB free; a background reboot can take up to three times the guest's"));
     }
 
     private static HostVerdict Conclude(string device, HostFacts facts, List<HostCheckResult> checks)
     {
         HostCheckResult? failed = checks.FirstOrDefault(c => c.Status == CheckStatus.Fail);
-        if (failed is null)
-            return new HostVerdict(true, $"Linux can run here: everything it needs of {device} works.", null);
+        if (failed is null) return new HostVerdict(true, $"Linux can run here: everything it needs of {device} works.", null);
         // Whatever a micro-guest fails on where the CPU has no virtualization, the cause is that KVM is a software one.
-        bool software = facts.HardwareVirtualization is null
-            && failed.Name != device
-            && failed.Name != Capabilities.Name;
+        bool software = facts.HardwareVirtualization is null && failed.Name != device && failed.Name != Capabilities.Name;
         string reason = software
-            ? $"Linux cannot run here: {device} is a software KVM (no vmx or svm in /proc/cpuinfo) " +
-              $"on which {failed.Detail}."
+            ? $"Linux cannot run here: {device} is a software KVM (no vmx or svm in /proc/cpuinfo) on which {failed.Detail}."
             : $"Linux cannot run here: {failed.Name}: {failed.Detail}.";
         return new HostVerdict(false, reason, failed.Remedy ?? Rig);
     }

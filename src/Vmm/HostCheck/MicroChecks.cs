@@ -9,9 +9,7 @@ internal static class MicroChecks
     private const int SpeedMillis = 50;
     private const double SlowMillionPerSecond = 20;
 
-    /// <summary>
-    /// How fast ring 0 runs. A CPU makes hundreds of millions of instructions a second, an emulator a few.
-    /// </summary>
+    /// <summary>How fast ring 0 runs. A CPU makes hundreds of millions of instructions a second, an emulator a few.</summary>
     internal static HostCheckResult Ring0Speed(ProbeMachine machine)
     {
         const string Name = "ring 0 speed";
@@ -33,8 +31,7 @@ internal static class MicroChecks
     {
         const string Name = "system calls from ring 3";
         ProbeExit exit = machine.Start(MicroGuests.EnterRing3);
-        if (!exit.Says('S'))
-            return new HostCheckResult(Name, CheckStatus.Fail, $"SYSCALL does not reach the guest's kernel ({exit})");
+        if (!exit.Says('S')) return new HostCheckResult(Name, CheckStatus.Fail, $"SYSCALL does not reach the guest's kernel ({exit})");
         exit = machine.Continue();
         return exit.Says('I')
             ? new HostCheckResult(Name, CheckStatus.Ok, "SYSCALL and INT 0x80 reach the guest's kernel and return")

@@ -10,9 +10,7 @@ internal static class MicroGuests
     internal const ushort Port = 0xF00;
     /// <summary>The port that an exception handler reports its vector on.</summary>
     internal const ushort ExceptionPort = 0xF0E;
-    /// <summary>
-    /// Vector of the interrupt line under test: 0x20 (where the PIC is told to begin) and the line's number.
-    /// </summary>
+    /// <summary>Vector of the interrupt line under test: 0x20 (where the PIC is told to begin) and the line's number.</summary>
     internal const int InterruptVector = 0x20 + InterruptLine;
     /// <summary>The interrupt line under test: one that nothing else uses.</summary>
     internal const int InterruptLine = 5;
@@ -63,8 +61,8 @@ internal static class MicroGuests
     ];
 
     /// <summary>
-    /// Sets the PIC up as a PC does (vectors from 0x20, all lines but <see cref="InterruptLine"/> masked), reports 'R',
-    /// sleeps until an interrupt has come and been handled, reports 'W'.
+    /// Sets the PIC up as a PC does (vectors from 0x20, all lines but <see cref="InterruptLine"/> masked), reports 'R', sleeps
+    /// until an interrupt has come and been handled, reports 'W'.
     /// </summary>
     internal static ReadOnlySpan<byte> AwaitInterrupt =>
     [
@@ -165,9 +163,7 @@ internal static class MicroGuests
         0x48, 0xCF,                             // iretq
     ];
 
-    /// <summary>
-    /// One handler an exception vector, each of <see cref="ExceptionStubSize"/> bytes: reports its vector and stops.
-    /// </summary>
+    /// <summary>One handler an exception vector, each of <see cref="ExceptionStubSize"/> bytes: reports its vector and stops.</summary>
     internal static byte[] ExceptionStubs()
     {
         ReadOnlySpan<byte> stub =

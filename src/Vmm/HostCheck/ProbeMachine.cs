@@ -7,21 +7,18 @@ namespace Vmm.HostCheck;
 /// <remarks>The calling thread is the vCPU's: one thread uses an object of this class from beginning to end.</remarks>
 internal sealed class ProbeMachine : IDisposable
 {
-    /// <summary>
-    /// An address that is mapped in the guest and no memory on the host: what a device's register is.
-    /// </summary>
+    /// <summary>An address that is mapped in the guest and no memory on the host: what a device's register is.</summary>
     internal const ulong DeviceAddress = 0x10_0000;
     /// <summary>64 aligned bytes and more for a micro-guest's own use.</summary>
     internal const ulong Scratch = 0x1_4000;
 
     private const ulong MemoryBytes = 128 << 10;
     private const ulong Gdt = 0x1000, Idt = 0x2000, Tss = 0x3000, PageTables = 0x4000;
-    private const ulong Code = 0x8000, UserCode = 0xB000;
-    private const ulong ExceptionStubs = 0x9000, Handlers = 0xA000, HandlerSize = 0x40;
+    private const ulong Code = 0x8000, ExceptionStubs = 0x9000, Handlers = 0xA000, HandlerSize = 0x40, UserCode = 0xB000;
     private const ulong InterruptStack = 0xE000, UserStack = 0xF000, KernelStack = 0x1_0000;
     private const ushort KernelCs = 0x08, KernelSs = 0x10, UserSs = 0x23, UserCs = 0x2B, TssSelector = 0x30;
-    // A healthy guest answers within microseconds. But an emulated machine on a busy host has been seen to take a
-    // second for its first entry, and calling that a hang would refuse a host that works.
+    // A healthy guest answers within microseconds. But an emulated machine on a busy host has been seen to take a second for its
+    // first entry, and calling that a hang would refuse a host that works.
     private const int RunLimitMillis = 10_000;
     private const uint MsrStar = 0xC000_0081, MsrLstar = 0xC000_0082, MsrSyscallMask = 0xC000_0084;
     private const ulong Rflags = 0x2, RflagsInterrupts = 0x200;
@@ -75,8 +72,7 @@ internal sealed class ProbeMachine : IDisposable
     /// <param name="rdi">What RDI holds.</param>
     /// <param name="rcx">What RCX holds.</param>
     /// <param name="limitMillis">When to stop it, milliseconds.</param>
-    internal ProbeExit Start(
-        ReadOnlySpan<byte> code, ulong rdi = Scratch, ulong rcx = 0, int limitMillis = RunLimitMillis)
+    internal ProbeExit Start(ReadOnlySpan<byte> code, ulong rdi = Scratch, ulong rcx = 0, int limitMillis = RunLimitMillis)
     {
         code.CopyTo(_memory.Write(new Gpa(Code), code.Length));
         WriteRing3Frame();
@@ -107,9 +103,7 @@ internal sealed class ProbeMachine : IDisposable
         if (errno != 0 && !timedOut) throw new KvmException("KVM_RUN", errno);
         Hung |= timedOut && limitMillis == RunLimitMillis;
         bool port = !timedOut && _run.ExitReason == KvmExit.Io;
-        return port
-            ? new ProbeExit(TimedOut: false, _run.ExitReason, _run.Io.Port, _run.IoData()[0])
-            : new ProbeExit(timedOut, _run.ExitReason, Port: 0, Value: 0);
+        return new ProbeExit(timedOut, _run.ExitReason, port ? _run.Io.Port : (ushort)0, port ? _run.IoData()[0] : (byte)0);
     }
 
     /// <summary>The registers, while the micro-guest is back.</summary>
@@ -132,8 +126,7 @@ internal sealed class ProbeMachine : IDisposable
 
     private void WriteTables()
     {
-        // Flat segments (Intel SDM vol. 3 §3.4.5) in the order that SYSRETQ wants: user SS, user CS after a 32-bit CS's
-        // place.
+        // Flat segments (Intel SDM vol. 3 §3.4.5) in the order that SYSRETQ wants: user SS, user CS after a 32-bit CS's place.
         Write(Gdt, 0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF,
             0x0000_8B00_0000_0067 | (Tss << 16), 0);
         Write(Tss + 4, InterruptStack); // RSP0
@@ -171,8 +164,7 @@ internal sealed class ProbeMachine : IDisposable
     {
         foreach (ulong value in values)
         {
-            if (!_memory.TryStore(new Gpa(address), value))
-                throw new GuestMemoryException(new Gpa(address), sizeof(ulong));
+            if (!_memory.TryStore(new Gpa(address), value)) throw new GuestMemoryException(new Gpa(address), sizeof(ulong));
             address += sizeof(ulong);
         }
     }
@@ -182,8 +174,7 @@ internal sealed class ProbeMachine : IDisposable
         using FamBuffer<KvmMsrs, KvmMsrEntry> msrs = new(3);
         msrs.Header.Count = 3;
         // STAR: kernel CS in bits 32-47; bits 48-63 plus 8 is the user SS, plus 16 the user CS (AMD APM vol. 2 §6.1.1).
-        const ulong Star = ((ulong)(UserSs - 8) << 48) | ((ulong)KernelCs << 32);
-        msrs.Entries[0] = new KvmMsrEntry { Index = MsrStar, Data = Star };
+        msrs.Entries[0] = new KvmMsrEntry { Index = MsrStar, Data = ((ulong)(UserSs - 8) << 48) | ((ulong)KernelCs << 32) };
         msrs.Entries[1] = new KvmMsrEntry { Index = MsrLstar, Data = WriteHandler(3, MicroGuests.SystemCallHandler) };
         msrs.Entries[2] = new KvmMsrEntry { Index = MsrSyscallMask, Data = RflagsInterrupts };
         int done = _vcpu.Set(KvmIoctls.KVM_SET_MSRS, msrs);

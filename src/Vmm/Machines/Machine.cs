@@ -227,8 +227,6 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         if (Interlocked.Exchange(ref _disposed, true)) return;
         foreach (Vcpu? vcpu in _vcpus) vcpu?.Dispose();
         foreach (VirtioBlkDevice disk in _disks) disk.Dispose();
-        _console.Dispose();
-        _channel.Dispose();
         _vm.Dispose();
         foreach (IrqfdLine line in _lines) line.Dispose();
         Memory.Dispose();

@@ -3,17 +3,14 @@ using Vmm.Devices;
 namespace Vmm.Tests.Devices;
 
 /// <summary>A serial port with a guest's hand on it.</summary>
-internal sealed class SerialDriver : ISerialOutput, IDisposable
+internal sealed class SerialDriver : ISerialOutput
 {
     public const ushort Data = 0, Ier = 1, Iir = 2, Fcr = 2, Lcr = 3, Mcr = 4, Lsr = 5, Msr = 6, Scr = 7;
     public const byte Out2 = 0x08, Loop = 0x10;
 
-    public SerialDriver() => Port = new Serial8250(Line, this, Clock);
+    public SerialDriver() => Port = new Serial8250(Line, this);
 
     public Serial8250 Port { get; }
-
-    /// <summary>Stands still unless told otherwise: no port rests then.</summary>
-    public FakeClock Clock { get; } = new();
 
     public CountingLine Line { get; } = new();
 
@@ -29,8 +26,6 @@ internal sealed class SerialDriver : ISerialOutput, IDisposable
         }
         set => Port.Write(register, [value]);
     }
-
-    public void Dispose() => Port.Dispose();
 
     void ISerialOutput.Write(ReadOnlySpan<byte> bytes) => Sent.AddRange(bytes);
 
@@ -55,10 +50,10 @@ internal sealed class SerialDriver : ISerialOutput, IDisposable
     }
 
     /// <summary>Reads while the line status says that there is something.</summary>
-    public byte[] Drain(int most = int.MaxValue)
+    public byte[] Drain()
     {
         List<byte> bytes = [];
-        while (bytes.Count < most && (this[Lsr] & 0x01) != 0) bytes.Add(this[Data]);
+        while ((this[Lsr] & 0x01) != 0) bytes.Add(this[Data]);
         return [.. bytes];
     }
 }

@@ -21,8 +21,7 @@ public sealed class HostFactsTests
     public void Virtualization_is_a_word_among_the_flags(string flags, string? expected)
     {
         using TempDirectory root = new();
-        Write(root, "proc/cpuinfo",
-            $"processor\t: 0\nmodel name\t: A CPU: the best\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: none\n");
+        Write(root, "proc/cpuinfo", $"processor\t: 0\nmodel name\t: A CPU: the best\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: none\n");
         HostFacts facts = HostFacts.Read(root.Path);
         Assert.Equal(("A CPU: the best", expected), (facts.CpuModel, facts.HardwareVirtualization));
     }
@@ -52,9 +51,8 @@ public sealed class HostFactsTests
     {
         using TempDirectory root = new();
         HostFacts facts = HostFacts.Read(root.Path);
-        Assert.Equal(("", null, 0, 0),
-            (facts.CpuModel, facts.HardwareVirtualization, facts.MemoryTotalMiB, facts.MemoryAvailableMiB));
-        Assert.Equal((null, null), (facts.SharedHugePages, facts.Cgroups));
+        Assert.Equal(("", null, 0, 0, null, null),
+            (facts.CpuModel, facts.HardwareVirtualization, facts.MemoryTotalMiB, facts.MemoryAvailableMiB, facts.SharedHugePages, facts.Cgroups));
     }
 
     private static void Write(TempDirectory root, string path, string text)

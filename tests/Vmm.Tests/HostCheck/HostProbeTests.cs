@@ -6,9 +6,7 @@ using Xunit;
 
 namespace Vmm.Tests.HostCheck;
 
-/// <summary>
-/// What doctor and start say about this host is true. A host without /dev/kvm fails here, on purpose.
-/// </summary>
+/// <summary>What doctor and start say about this host is true. A host without /dev/kvm fails here, on purpose.</summary>
 [Collection("host probe")] // one at a time: it looks for what a probe leaves behind
 public sealed class HostProbeTests(ITestOutputHelper output)
 {
@@ -88,8 +86,7 @@ public sealed class HostProbeTests(ITestOutputHelper output)
         Assert.Equal("Linux cannot run here: /dev/null: opens, but is no KVM device.", report.Verdict.Reason);
     }
 
-    private static HostCheckResult Find(HostReport report, string name) =>
-        Assert.Single(report.Checks, c => c.Name == name);
+    private static HostCheckResult Find(HostReport report, string name) => Assert.Single(report.Checks, c => c.Name == name);
 
     private static double Best(Action probe) => Enumerable.Range(0, 5).Min(_ =>
     {

@@ -20,8 +20,7 @@ public sealed partial class MicroGuestTests
         {
             Match match = Instruction().Match(line);
             if (!match.Success) continue;
-            const StringSplitOptions Tidy = StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries;
-            byte[] code = [.. match.Groups["bytes"].Value.Split(',', Tidy)
+            byte[] code = [.. match.Groups["bytes"].Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
                 .Select(b => byte.Parse(b.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
             string disassembly = Disassemble(code);
             if (match.Groups["asm"].Value != disassembly) wrong.Add($"{line.Trim()} is {disassembly}");
@@ -39,11 +38,7 @@ public sealed partial class MicroGuestTests
         Assert.Equal(code.Length, instruction.Length); // one instruction, whole
         // Branches as their distance from themselves: $ is the instruction's own address, here 0.
         if (instruction.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
-        {
-            string mnemonic = instruction.Mnemonic.ToString().ToLowerInvariant();
-            return $"{mnemonic} ${(long)instruction.NearBranchTarget:+0;-0;#}";
-        }
-
+            return $"{instruction.Mnemonic.ToString().ToLowerInvariant()} ${(long)instruction.NearBranchTarget:+0;-0;#}";
         MasmFormatter formatter = new(new FormatterOptions
         {
             HexSuffix = "h",
