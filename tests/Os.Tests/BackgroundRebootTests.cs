@@ -118,8 +118,7 @@ public sealed class BackgroundRebootTests : Scenario
         int pid = Assert.NotNull(status.Pid);
         if (shadow is { } id) Assert.False(Processes.Exists(id), $"process {id} of the shadow is still there");
         Assert.Empty(Processes.ChildrenOf(pid));
-        if (Directory.Exists("/sys/fs/cgroup"))
-            Assert.Empty(Directory.EnumerateDirectories("/sys/fs/cgroup", $"bgkvm-{Instance.Name}-*"));
+        Assert.Empty(Processes.ShadowCgroupsOf(Instance.Name));
 
         string[] sockets = ["console.sock", "control.sock"];
         Assert.Equal(sockets, Directory.EnumerateFiles(Vm.Home, "*.sock").Select(Path.GetFileName).Order(StringComparer.Ordinal));

@@ -32,6 +32,7 @@ public sealed class KillTests : Scenario
         }
 
         Processes.WaitGone(shadow);
+        Assert.Empty(Processes.ShadowCgroupsOf(Instance.Name));
         Disks.AssertIntact(Vm);
         using (Guest guest = Vm.StartAgain())
         {

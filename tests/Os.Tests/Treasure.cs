@@ -14,7 +14,7 @@ internal sealed class Treasure
     /// <summary>Makes it: a mebibyte in each place, durable on the disks.</summary>
     public static Treasure Bury(Guest guest)
     {
-        guest.Run("for place in /root /data /tmp; do dd if=/dev/urandom of=$place/treasure bs=64k count=16 2>/dev/null; done; sync");
+        guest.Run("for place in /etc /data /tmp; do dd if=/dev/urandom of=$place/treasure bs=64k count=16 2>/dev/null; done; sync");
         return new Treasure(
             guest.Run("sha256sum /etc/treasure /data/treasure"), guest.Run("sha256sum /tmp/treasure"));
     }

@@ -32,7 +32,9 @@ internal sealed class ShadowIsolation : IDisposable
     public static ShadowIsolation Apply(string instance, int pid)
     {
         _ = Libc.ioprio_set(IoprioWhoProcess, pid, IoprioClassIdle << IoprioClassShift);
-        string? cgroup = TryMakeCgroup(Path.Combine(Root, $"bgkvm-{instance}-shadow-{pid}"), pid);
+        // What shadows that were killed together with their instance have left. One with a process in it cannot be removed.
+        if (Directory.Exists(Root)) foreach (string left in Directory.EnumerateDirectories(Root, Name(instance, "*"))) TryRemove(left);
+        string? cgroup = TryMakeCgroup(Path.Combine(Root, Name(instance, pid.ToString(provider: null))), pid);
         if (cgroup is null) _ = Libc.SetNice(pid, LowestNice);
         return new ShadowIsolation(pid, cgroup);
     }
@@ -53,11 +55,33 @@ internal sealed class ShadowIsolation : IDisposable
         }
     }
 
+    /// <summary>
+    /// For a shadow whose instance is gone, and with it whoever would have removed the cgroup: leaves it, with all threads,
+    /// and removes it.
+    /// </summary>
+    public static void Leave()
+    {
+        try
+        {
+            // proc_pid_cgroup(5): version 2 is the line of hierarchy 0.
+            string? own = File.ReadLines("/proc/self/cgroup").FirstOrDefault(line => line.StartsWith("0::/", StringComparison.Ordinal));
+            if (own is null || !own.EndsWith($"-shadow-{Environment.ProcessId}", StringComparison.Ordinal)) return;
+            File.WriteAllText(Path.Combine(Root, "cgroup.procs"), "0");
+            TryRemove(Root + own[3..]);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It stays until the next shadow of this instance sweeps it away.
+        }
+    }
+
     /// <summary>Removes the cgroup. The shadow is gone by then.</summary>
     public void Dispose()
     {
         if (_cgroup is not null) TryRemove(_cgroup);
     }
+
+    private static string Name(string instance, string pid) => $"bgkvm-{instance}-shadow-{pid}";
 
     private static string? TryMakeCgroup(string path, int pid)
     {

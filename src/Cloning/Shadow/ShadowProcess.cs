@@ -109,6 +109,7 @@ public static class ShadowProcess
             {
             }
 
+            ShadowIsolation.Leave();
             Libc._exit(1);
         })
         { IsBackground = true, Name = "link" }.Start();

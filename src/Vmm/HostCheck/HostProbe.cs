@@ -107,7 +107,7 @@ public static class HostProbe
         checks.Add(facts.Cgroups is string cgroups && cgroups.Contains("cpu")
             ? new HostCheckResult("idle scheduling", CheckStatus.Ok, $"cgroup {cgroups}")
             : new HostCheckResult("idle scheduling", CheckStatus.Warn, facts.Cgroups is null ? "no cgroups" : $"cgroup {facts.Cgroups}",
-                "without a cpu cgroup a shadow still runs at idle priority, by SCHED_IDLE alone"));
+                "without a cpu cgroup a shadow runs at the lowest ordinary priority (nice 19)"));
         checks.Add(new HostCheckResult("memory", CheckStatus.Ok,
             $"{facts.MemoryAvailableMiB} of {facts.MemoryTotalMiB} MiB free; a background reboot can take up to three times the guest's"));
     }

@@ -63,6 +63,30 @@ internal sealed class Instance : IDisposable
     /// <summary>Starts a bgkvm command.</summary>
     public Command Begin(params string[] arguments) => Command.Start(Executable, arguments, ("BGKVM_HOME", In("home")));
 
+    /// <summary>
+    /// In a mount namespace, a folder and a home of their own: runs what makes a situation, then a command, and force-stops
+    /// what instances there are. $system, $kernel and $data are good files.
+    /// </summary>
+    /// <returns>How the command ended. An instance "other" has left something behind: 98; the situation did not come about: 99.</returns>
+    public CommandResult Shell(string situation, string command)
+    {
+        string script = $$"""
+            mount --make-rprivate /
+            mkdir shell shell/home && cd shell && export BGKVM_HOME=$PWD/home || exit 99
+            (set -e; {{situation}}) >situation.log 2>&1
+            if [ $? -ne 0 ]; then cat situation.log >&2; exit 99; fi
+            {{command}}
+            status=$?
+            if [ -e "$BGKVM_HOME/other" ]; then status=98; fi
+            if [ -e "$BGKVM_HOME/one/lock" ]; then bgkvm stop one --force >/dev/null 2>&1; fi
+            exit $status
+            """;
+        using Command shell = Command.Start(
+            "unshare", ["--mount", "--wd", _folder, "sh", "-c", script],
+            ("system", Images.SystemDisk), ("kernel", Kernel), ("data", PersistentDisk));
+        return shell.WaitForExit(Limits.Reboot);
+    }
+
     /// <summary>Runs a bgkvm command that must succeed.</summary>
     /// <returns>What it printed.</returns>
     public string Do(params string[] arguments)

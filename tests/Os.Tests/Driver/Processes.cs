@@ -41,6 +41,10 @@ internal static class Processes
     public static string[] DescriptorsOf(int pid) =>
         [.. new DirectoryInfo($"/proc/{pid}/fd").EnumerateFileSystemInfos().Select(fd => fd.LinkTarget ?? "")];
 
+    /// <summary>The cgroups of an instance's shadows.</summary>
+    public static string[] ShadowCgroupsOf(string instance) =>
+        Directory.Exists("/sys/fs/cgroup") ? Directory.GetDirectories("/sys/fs/cgroup", $"bgkvm-{instance}-*") : [];
+
     private static int ParentOf(int pid)
     {
         try
