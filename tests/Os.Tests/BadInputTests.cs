@@ -37,7 +37,7 @@ public sealed class BadInputTests : Scenario
         { 1, "one is not running", $"{One}; bgkvm stop one --force", "bgkvm reboot one --background" },
         { 4, "no space for overlays", $"mount -t tmpfs -o size=32M tmpfs $BGKVM_HOME; {One}", "bgkvm reboot one --background" },
         { 1, "No space left on device", "mount -t tmpfs -o size=16K tmpfs $BGKVM_HOME", $"{Start} --disk $system --kernel $kernel" },
-        { 4, "/dev/kvm does not exist", "mount -t tmpfs tmpfs /dev; mknod /dev/null c 1 3", $"{Start} --disk $system --kernel $kernel" },
+        { 4, "/dev/kvm: does not exist", "mount -t tmpfs tmpfs /dev; mknod /dev/null c 1 3", $"{Start} --disk $system --kernel $kernel" },
         {
             4, "/dev/kvm: this user may not open it", "chmod 777 .. . $BGKVM_HOME; chmod 600 /dev/kvm",
             $"setpriv --reuid=65534 --regid=65534 --clear-groups {Start} --disk $system --kernel $kernel"

@@ -20,7 +20,7 @@ internal static class Launcher
     public static int Start(InstanceDirectory directory, StartOptions options)
     {
         bool isNew = !File.Exists(directory.Config);
-        InstanceConfig? created = isNew ? options.Create(directory.Name) : null;
+        if (isNew) _ = options.Create(directory.Name); // complains before anything is made
         Preflight.CheckSocketPath(directory);
         // A folder of the user's that happens to have this name must never come to be deleted with an instance.
         if (isNew && Directory.Exists(directory.Path)
@@ -34,10 +34,11 @@ internal static class Launcher
         Directory.CreateDirectory(directory.Path, Private);
         using InstanceLock held = InstanceLock.TryAcquire(directory)
             ?? throw new InstanceException($"{directory.Name} is running already");
-        InstanceConfig? stored = isNew ? null : ConfigFile.Read(directory);
+        // Asked again: only what is seen under the lock decides what may be deleted.
+        InstanceConfig? stored = File.Exists(directory.Config) ? ConfigFile.Read(directory) : null;
         try
         {
-            InstanceConfig config = created ?? options.Over(stored!);
+            InstanceConfig config = stored is null ? options.Create(directory.Name) : options.Over(stored);
             Preflight.Check(directory, config);
             ConfigFile.Write(directory, config);
             return Launch(directory, held);
@@ -46,7 +47,7 @@ internal static class Launcher
         {
             // Still under the lock: the directory is as it was.
             if (stored is not null) ConfigFile.Write(directory, stored);
-            else if (!File.Exists(directory.Manifest)) Directory.Delete(directory.Path, recursive: true);
+            else Directory.Delete(directory.Path, recursive: true);
             throw;
         }
     }

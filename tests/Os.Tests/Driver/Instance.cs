@@ -82,7 +82,7 @@ internal sealed class Instance : IDisposable
             exit $status
             """;
         using Command shell = Command.Start(
-            "unshare", ["--mount", "--wd", _folder, "sh", "-c", script],
+            "unshare", ["--mount", "--wd", _folder, "bash", "-c", script],
             ("system", Images.SystemDisk), ("kernel", Kernel), ("data", PersistentDisk));
         return shell.WaitForExit(Limits.Reboot);
     }
