@@ -7,9 +7,9 @@ namespace VirtioBlk;
 /// callers check.
 /// </summary>
 /// <remarks>
-/// One thread at a time calls the I/O methods, unless an implementation says otherwise. They block, and they throw
-/// <see cref="IOException"/> (<see cref="LibcException"/>) when the host fails: the device turns that into
-/// VIRTIO_BLK_S_IOERR.
+/// Any number of threads may call the I/O methods at once; requests that overlap in time and in range have no order among
+/// them, as virtio has it. They block, and they throw <see cref="IOException"/> (<see cref="LibcException"/>) when the
+/// host fails: the device turns that into VIRTIO_BLK_S_IOERR.
 /// </remarks>
 public interface IBlockBackend : IDisposable
 {
@@ -21,6 +21,12 @@ public interface IBlockBackend : IDisposable
 
     /// <summary>Fills memory from the disk.</summary>
     void Read(ReadOnlySpan<IoVec> vectors, long offset);
+
+    /// <summary>
+    /// Fills memory from the disk where nothing has to be waited for: what this process and the host's page cache hold.
+    /// </summary>
+    /// <returns>False: it has to be <see cref="Read"/>; until then the memory may hold anything.</returns>
+    bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) => false;
 
     /// <summary>Writes memory to the disk. Durable only after a <see cref="Flush"/> that follows its return.</summary>
     void Write(ReadOnlySpan<IoVec> vectors, long offset);
