@@ -1,5 +1,6 @@
 using Cloning.After;
 using Cloning.Disks;
+using Cloning.Shadow;
 using CowMemory;
 using Microsoft.Extensions.Logging;
 using VirtioBlk.Store;
@@ -288,6 +289,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     {
         DiskManifest manifest = ManifestFile.Exists ? ManifestFile.Read() : FirstManifest();
         Overlays.DeleteStrays(Directory, manifest);
+        ShadowIsolation.Sweep(Config.Name);
         List<SystemDisk> disks = [];
         List<RawDisk> persistent = [];
         (Disks, PersistentDisks, Manifest) = ([], persistent, manifest);
