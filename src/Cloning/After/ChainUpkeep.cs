@@ -124,8 +124,8 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         }
         catch (Exception e)
         {
-            log.MergeFailed(e.Message, RetryAfter.TotalSeconds);
             _problem = e.Message;
+            log.MergeFailed(e.Message, RetryAfter.TotalSeconds);
             return stop.IsCancellationRequested;
         }
         finally
