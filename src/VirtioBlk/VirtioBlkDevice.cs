@@ -34,6 +34,7 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     // Written by the thread, read by anyone.
     private long _requests, _readBytes, _writtenBytes, _hostErrors, _refused;
     private volatile Exception? _lastHostError;
+    private volatile int _inFlight;
 
     /// <summary>Makes a device, with its thread parked.</summary>
     /// <param name="backend">
@@ -75,6 +76,9 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     public BlkCounters Counters => new(
         Volatile.Read(ref _requests), Volatile.Read(ref _readBytes), Volatile.Read(ref _writtenBytes),
         Volatile.Read(ref _hostErrors), Volatile.Read(ref _refused));
+
+    /// <summary>Requests taken off the ring and not answered yet. Any thread.</summary>
+    public int InFlight => _inFlight;
 
     /// <summary>Why the host last failed a request, or null.</summary>
     public Exception? LastHostError => _lastHostError;
@@ -181,7 +185,9 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
                 case VirtqueuePop.Empty:
                     return _queue.Listen();
                 case VirtqueuePop.Chain when _reader!.TryRead(_chain, _backend.LengthBytes, out BlkRequest request):
+                    _inFlight = 1;
                     _queue.Push(_chain.Head, Serve(request));
+                    _inFlight = 0;
                     if (_queue.MustNotify()) _activation!.Interrupt.UsedBuffer();
                     return true;
                 default:

@@ -8,13 +8,14 @@ namespace Cloning.Disks;
 public sealed class ManifestFile
 {
     private readonly string _path;
-    private readonly string _staged;
+    private readonly string _staged, _unproved;
 
     /// <summary>Names the manifest of an instance.</summary>
     public ManifestFile(InstanceDirectory directory)
     {
         _path = directory.Manifest;
         _staged = directory.Manifest + ".next";
+        _unproved = directory.Manifest + ".new";
     }
 
     /// <summary>Whether the instance has one: it has been started before.</summary>
@@ -51,20 +52,25 @@ public sealed class ManifestFile
         SyncDirectory();
     }
 
-    /// <summary>First half, outside a pause: writes the next manifest beside the current one and makes it durable.</summary>
+    /// <summary>
+    /// First half, outside a pause: writes the next manifest beside the current one and makes it durable. Its last step is a rename
+    /// in the same directory as the commit's, so that a directory that would refuse the commit refuses here, where giving up is free.
+    /// </summary>
+    /// <exception cref="IOException">It did not work out; the old manifest still holds.</exception>
     public void Stage(DiskManifest manifest)
     {
-        using FileStream file = new(_staged, FileMode.Create, FileAccess.Write, FileShare.None);
-        JsonSerializer.Serialize(file, manifest, CloningJson.Default.DiskManifest);
-        file.Flush(flushToDisk: true);
+        using (FileStream file = new(_unproved, FileMode.Create, FileAccess.Write, FileShare.None))
+        {
+            JsonSerializer.Serialize(file, manifest, CloningJson.Default.DiskManifest);
+            file.Flush(flushToDisk: true);
+        }
+
+        Rename(_unproved, _staged);
     }
 
     /// <summary>Second half, inside a pause: one rename(2). From here on the staged manifest is the truth for any process that looks.</summary>
     /// <exception cref="LibcException">It did not happen; the old manifest still holds.</exception>
-    public void Commit()
-    {
-        if (Libc.rename(_staged, _path) != 0) throw LibcException.FromLastError("rename", _path);
-    }
+    public void Commit() => Rename(_staged, _path);
 
     /// <summary>Third half, after the pause: makes the rename itself survive a power cut. No guest FLUSH may complete before.</summary>
     public void SyncDirectory()
@@ -77,4 +83,9 @@ public sealed class ManifestFile
 
     /// <summary>Forgets a staged manifest that will not be committed.</summary>
     public void Unstage() => File.Delete(_staged);
+
+    private static void Rename(string from, string to)
+    {
+        if (Libc.rename(from, to) != 0) throw LibcException.FromLastError("rename", to);
+    }
 }

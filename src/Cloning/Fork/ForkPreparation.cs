@@ -54,15 +54,19 @@ internal sealed class ForkPreparation : IDisposable
     /// <summary>Builds it all, or nothing.</summary>
     /// <param name="instance">The instance.</param>
     /// <param name="started">Told the shadow's process id.</param>
+    /// <param name="cancellation">Gives up waiting for the shadow to start.</param>
     /// <exception cref="Exception">The host lacks something; the message says what.</exception>
-    public static ForkPreparation Make(Instance instance, Action<int> started)
+    public static ForkPreparation Make(Instance instance, Action<int> started, CancellationToken cancellation)
     {
         HostResources.Require(instance.Config, instance.Directory);
+        // What an earlier reboot could not undo, because the host refused it then, is undone now.
+        instance.ManifestFile.Replace(instance.Manifest);
+        Overlays.DeleteStrays(instance.Directory, instance.Manifest);
         Reshare.Now(instance);
         ForkPreparation made = new(instance);
         try
         {
-            made.Shadow = ShadowHandle.Start(instance.Config.Name);
+            made.Shadow = ShadowHandle.Start(instance.Config.Name, cancellation);
             started(made.Shadow.Pid);
             made.BuildMemoryAndMachines();
             return made;
@@ -108,12 +112,14 @@ internal sealed class ForkPreparation : IDisposable
         Fresh?.Dispose();
         if (_switched) return;
         Next?.Dispose();
-        Overlays.Delete(_instance.Directory, _nextOverlays, keep: _before);
+        InstanceLog log = _instance.Log;
+        log.Tidy(() => Overlays.Delete(_instance.Directory, _nextOverlays, keep: _before));
         if (_forked) return;
         Forked?.Dispose();
-        foreach (SystemDisk disk in ForkedDisks) disk.CloseTop();
-        if (ForkedManifest is not null) _instance.ManifestFile.Replace(_before);
-        Overlays.Delete(_instance.Directory, _forkedOverlays, keep: _before);
+        foreach (SystemDisk disk in ForkedDisks) log.Tidy(disk.CloseTop);
+        // Layers that the manifest on disk names must stay.
+        if (ForkedManifest is null || log.Tidy(() => _instance.ManifestFile.Replace(_before)))
+            log.Tidy(() => Overlays.Delete(_instance.Directory, _forkedOverlays, keep: _before));
     }
 
     private void BuildMemoryAndMachines()

@@ -67,10 +67,6 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         }
     }
 
-    /// <summary>Requests that the persistent disks have served: when it stops growing, the guest has stopped writing.</summary>
-    internal long PersistentRequests =>
-        Machine.Disks.Skip(Disks.Length).Sum(disk => disk.Counters.Requests);
-
     /// <summary>Opens everything an instance needs and builds its machine, with the kernel loaded; <see cref="Start"/> lets it run.</summary>
     /// <param name="directory">Its directory, which exists and is locked by the caller.</param>
     /// <param name="config">What it is to be.</param>
@@ -114,9 +110,9 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         RebootRequest request, IProgress<RebootProgress> progress, CancellationToken cancellation)
     {
         if (!_oneReboot.Wait(0, CancellationToken.None)) throw new InstanceBusyException($"{Config.Name} is being rebooted already");
+        using CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         try
         {
-            CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             lock (_gate)
             {
                 if (_state is InstanceState.Stopping or InstanceState.Stopped)
@@ -144,14 +140,16 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         {
             lock (_gate)
             {
-                _reboot?.Dispose();
                 _reboot = null;
                 _powerOffMeansReboot = false;
                 if (_state == InstanceState.Rebooting) _state = InstanceState.Running; // it never came to the reboot
             }
 
             Upkeep.Resume();
+            Machine last = Machine;
             _oneReboot.Release();
+            // A reboot in place that was given up has not made use of the end of the guest that it had asked for.
+            if (last.Exited.IsCompleted) _ = Task.Run(() => OnGuestEnded(last, last.Exited.Result), CancellationToken.None);
         }
     }
 
@@ -180,7 +178,12 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
         Task ended = await Task.WhenAny(Completion, Task.Delay(timeout)).ConfigureAwait(false);
         if (ended == Completion) return true;
-        lock (_gate) _state = InstanceState.Running;
+        lock (_gate)
+        {
+            if (_state == InstanceState.Stopped) return true;
+            _state = InstanceState.Running;
+        }
+
         return false;
     }
 
