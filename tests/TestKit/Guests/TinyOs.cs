@@ -19,7 +19,7 @@ namespace TestKit.Guests;
 /// first two disks, flushes both and answers <c>w</c> and the bytes, or <c>e</c>.
 /// </para>
 /// <para>
-/// Where it has a disk, it reads <see cref="BootSector"/> of the first one and writes it back while it boots, and panics, as Linux
+/// Where it has a disk, it reads and writes a sector of the first one while it boots, and panics, as Linux
 /// does without a root file system, when that fails.
 /// </para>
 /// </remarks>
@@ -32,8 +32,11 @@ public static class TinyOs
     private const int Pattern = 8, BusyAt = 16; // behind the counter: what the pages are filled with; the page to write next, or 0
     private const int BusyPagesARound = 64;
 
-    /// <summary>The sector that it reads and writes on the first disk while it boots.</summary>
-    public const int BootSector = 0;
+    /// <summary>The sector that it reads on the first disk while it boots.</summary>
+    public const int ReadSector = 8000;
+
+    /// <summary>The sector that it writes on the first disk while it boots.</summary>
+    public const int WrittenSector = 0;
 
     /// <summary>Builds the kernel.</summary>
     /// <param name="version">One character: what <c>v</c> answers.</param>
@@ -55,9 +58,9 @@ public static class TinyOs
         a.mov(rsi, TinyDisks.Window(0));
         a.cmp(__dword_ptr[rsi], TinyDisks.Magic);
         a.jne(started);
-        disks.Request(0, TinyDisks.Read, () => a.mov(rbx, BootSector), panic);
+        disks.Request(0, TinyDisks.Read, () => a.mov(rbx, ReadSector), panic);
         a.mov(__byte_ptr[TinyDisks.Data(0)], (byte)version);
-        disks.Request(0, TinyDisks.Write, () => a.mov(rbx, BootSector), panic);
+        disks.Request(0, TinyDisks.Write, () => a.mov(rbx, WrittenSector), panic);
         disks.Request(0, TinyDisks.Flush, () => a.mov(rbx, 0), panic);
         a.Label(ref started);
         Print(a, "login: ");
