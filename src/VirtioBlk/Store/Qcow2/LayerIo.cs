@@ -13,7 +13,7 @@ namespace VirtioBlk.Store.Qcow2;
 /// </remarks>
 /// <param name="file">The image.</param>
 /// <param name="meta">Its metadata.</param>
-internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposable
+internal sealed class LayerIo(IHostFile file, Metadata meta) : IDisposable
 {
     private readonly Geometry _geometry = meta.Header.Geometry;
     private readonly long _diskBytes = meta.Header.DiskBytes;
