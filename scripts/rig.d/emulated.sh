@@ -7,7 +7,7 @@
 CPU=EPYC,-xsave,-xsaveopt,-xsavec,-xsaves,-xgetbv1,-avx,-avx2,-fma,-f16c
 
 GRACE=20        # seconds beyond --timeout for bringing /out back
-SILENCE=60      # seconds without a sign of life before the command starts
+SILENCE=${RIG_SILENCE:-60}      # seconds without a sign of life: of its kernel or init, later of the loop in init that says "alive"
 
 # The disk `with`: n → what the n-th --with names, index → where each goes, command → what to run.
 make_with() {
@@ -39,7 +39,8 @@ start_machine() {
         -chardev "file,id=log,path=$RUN/log" -serial chardev:log
         # Without ioeventfd a write to a port is in the host's file when the guest's write returns: nothing is in
         # flight when the machine reports its end.
-        -device virtio-serial-pci,ioeventfd=off)
+        -device virtio-serial-pci,ioeventfd=off
+        -chardev "pipe,id=monitor,path=$RUN/monitor" -mon chardev=monitor)
     if [[ -n $DOTNET ]]; then disks+=("dotnet=$DOTNET,readonly=on"); fi
     for disk in "${disks[@]}"; do
         qemu+=(-drive "if=none,format=raw,cache=unsafe,discard=unmap,id=${disk%%=*},file=${disk#*=}"
@@ -64,7 +65,8 @@ attend_machine() {
     local line size seen=0 heard=$SECONDS deadline=$((SECONDS + TIMEOUT + GRACE)) out err
     REASON='' STATUS='' STARTED=0
     rm -f "$RUN/control"
-    mkfifo "$RUN/control"
+    rm -f "$RUN/monitor".*
+    mkfifo "$RUN/control" "$RUN/monitor.in" "$RUN/monitor.out"
     exec 7<>"$RUN/control" 6<&0
     truncate -s 0 "$RUN/stdout" "$RUN/stderr" "$RUN/log"
     start_machine <&6 &
@@ -77,6 +79,7 @@ attend_machine() {
                 exit\ *) STATUS=${line#exit } ;;
                 start) STARTED=1 ;;
             esac
+            heard=$SECONDS
             continue
         fi
         size=$(stat -c %s "$RUN/log")
@@ -84,11 +87,19 @@ attend_machine() {
         if ! kill -0 "$MACHINE" 2>/dev/null; then REASON='the machine ended by itself'
         elif ! kill -0 "$out" 2>/dev/null; then STATUS=141    # nobody reads on: what SIGPIPE would have made of it
         elif (( SECONDS > deadline )); then STATUS=124; say "the machine did not end within $TIMEOUT s"
-        elif (( ! STARTED && SECONDS - heard > SILENCE )); then REASON="no sign of life for $SILENCE s"
+        elif (( SECONDS - heard > SILENCE )); then REASON="the machine stood still for $SILENCE s"; examine_machine
         fi
     done
     end_machine
     wait "$out" "$err" || true
+}
+
+# examine_machine: what its processor is doing, for the log: QEMU has been seen to let a machine sleep with no timer set.
+examine_machine() {
+    exec 5<>"$RUN/monitor.out"
+    printf 'info registers\ninfo lapic\ninfo status\n' >"$RUN/monitor.in"
+    timeout 3 cat <&5 | tr -d '\r' | grep -E '^ *(RIP|EFL|CR0|timer|status|ISR|IRR|VM status)|HLT=' >>"$RUN/log" || true
+    exec 5>&-
 }
 
 machine_log() { sed "/TCG doesn't support/d" "$RUN/qemu.log" | cat - "$RUN/log" | tail -n "$1" >&2; }
@@ -97,12 +108,14 @@ run_emulated() {
     prepare_images "$WANT_DOTNET"
     make_with
     local attempt
+    # Once more where the machine is to blame and not the command: it never got to it, or stood still.
     for attempt in 1 2; do
         cp --sparse=always "$SCRATCH" "$RUN/scratch"
         attend_machine
-        if [[ -n $STATUS || $attempt == 2 ]] || grep -q '^rig: init' "$RUN/log"; then break; fi
-        say "$REASON before its init ran; trying once more. The end of its log:"
-        machine_log 5
+        if [[ -n $STATUS || $attempt == 2 ]]; then break; fi
+        if grep -q '^rig: init' "$RUN/log" && [[ $REASON != *'stood still'* ]]; then break; fi
+        say "$REASON$( (( STARTED )) || echo ' before its command ran'); trying once more. The end of its log:"
+        machine_log 12
     done
     if [[ -z $STATUS ]]; then
         say "$REASON; the end of its log:"

@@ -32,13 +32,13 @@ public sealed class KillTests : Scenario
         }
 
         Processes.WaitGone(shadow);
-        Assert.Empty(Processes.ShadowCgroupsOf(Instance.Name));
         Disks.AssertIntact(Vm);
         using (Guest guest = Vm.StartAgain())
         {
             guest.LogIn();
             AssertKept(guest, "first", "second", "third");
             AssertNoStrays();
+            Assert.Empty(Processes.ShadowCgroupsOf(Instance.Name));
             Vm.Stop();
         }
 

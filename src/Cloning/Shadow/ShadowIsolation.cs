@@ -32,8 +32,6 @@ internal sealed class ShadowIsolation : IDisposable
     public static ShadowIsolation Apply(string instance, int pid)
     {
         _ = Libc.ioprio_set(IoprioWhoProcess, pid, IoprioClassIdle << IoprioClassShift);
-        // What shadows that were killed together with their instance have left. One with a process in it cannot be removed.
-        if (Directory.Exists(Root)) foreach (string left in Directory.EnumerateDirectories(Root, Name(instance, "*"))) TryRemove(left);
         string? cgroup = TryMakeCgroup(Path.Combine(Root, Name(instance, pid.ToString(provider: null))), pid);
         if (cgroup is null) _ = Libc.SetNice(pid, LowestNice);
         return new ShadowIsolation(pid, cgroup);
@@ -55,24 +53,13 @@ internal sealed class ShadowIsolation : IDisposable
         }
     }
 
-    /// <summary>
-    /// For a shadow whose instance is gone, and with it whoever would have removed the cgroup: leaves it, with all threads,
-    /// and removes it.
-    /// </summary>
-    public static void Leave()
+    /// <summary>Removes the cgroups of shadows that were killed together with their instance.</summary>
+    /// <remarks>A shadow cannot remove its own: the kernel's worker for its VM is in there until the process is gone.</remarks>
+    /// <param name="instance">The instance's name. A cgroup that still has a process in it stays.</param>
+    public static void Sweep(string instance)
     {
-        try
-        {
-            // proc_pid_cgroup(5): version 2 is the line of hierarchy 0.
-            string? own = File.ReadLines("/proc/self/cgroup").FirstOrDefault(line => line.StartsWith("0::/", StringComparison.Ordinal));
-            if (own is null || !own.EndsWith($"-shadow-{Environment.ProcessId}", StringComparison.Ordinal)) return;
-            File.WriteAllText(Path.Combine(Root, "cgroup.procs"), "0");
-            TryRemove(Root + own[3..]);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // It stays until the next shadow of this instance sweeps it away.
-        }
+        if (!Directory.Exists(Root)) return;
+        foreach (string left in Directory.EnumerateDirectories(Root, Name(instance, "*"))) TryRemove(left);
     }
 
     /// <summary>Removes the cgroup. The shadow is gone by then.</summary>

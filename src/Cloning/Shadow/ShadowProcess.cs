@@ -109,7 +109,6 @@ public static class ShadowProcess
             {
             }
 
-            ShadowIsolation.Leave();
             Libc._exit(1);
         })
         { IsBackground = true, Name = "link" }.Start();
