@@ -11,7 +11,7 @@ namespace Cloning.Tests;
 internal sealed class TestInstance : IDisposable
 {
     public const int MemoryMiB = 16, DiskBytes = 64 << 20;
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(180);
     private readonly string _root;
     private readonly bool _keep;
     private bool _disposed;

@@ -23,7 +23,7 @@ internal sealed record Fault(
     public TestKit.Guests.TinyOsBoot Boot { get; init; }
 
     /// <summary>Time limit of the request, where it is what ends the reboot.</summary>
-    public int TimeoutSeconds { get; init; } = 60;
+    public int TimeoutSeconds { get; init; } = 180;
 
     /// <summary>Where the step is entered, for the table.</summary>
     public string Step => At switch

@@ -6,7 +6,7 @@ namespace Cloning.Tests.Faults;
 internal sealed class FaultScene : IDisposable
 {
     private const ulong FirstRecord = 20_000;
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(180);
     private readonly string _root = Directory.CreateTempSubdirectory("bgkvm-fault-").FullName;
     private readonly Stack<IDisposable> _place = [], _faults = [];
     private readonly List<ulong> _records = [];

@@ -20,9 +20,12 @@ public sealed class FaultTests
         guest.Ask('F', "F");
         Assert.True(scene.Record());
         guest.Install('2', fault.Boot);
+        bool happened = false;
         guest.Entered = phase =>
         {
-            if (phase == fault.At) fault.Inject(scene);
+            if (phase != fault.At) return;
+            happened = true;
+            fault.Inject(scene);
         };
         if (fault.Outcome == FaultOutcome.Refused)
         {
@@ -38,6 +41,7 @@ public sealed class FaultTests
             if (!switched) AssertUnderstandable(report.Reason!, fault.Reason);
         }
 
+        Assert.True(happened);
         scene.Undo();
         guest.Entered = null;
         if (scene.Stopping is { } stopping)

@@ -12,7 +12,7 @@ namespace Cloning.Tests.Kills;
 /// </summary>
 public sealed class KillTests : IDisposable
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(180);
     private readonly string _root = Directory.CreateTempSubdirectory("bgkvm-kill-").FullName;
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
@@ -32,7 +32,8 @@ public sealed class KillTests : IDisposable
             // One half at any moment, the other around the two pauses and the commit.
             RebootPhase? at = random.Next(2) == 0 ? null : (RebootPhase)random.Next((int)RebootPhase.Prepare, (int)RebootPhase.After + 1);
             TimeSpan delay = TimeSpan.FromMilliseconds(random.NextDouble() * (at is null ? 1.2 * cycle : 6));
-            using Process process = KilledInstance.Start(_root, ledger.Last + 1);
+            using KilledInstance killed = KilledInstance.Start(_root, ledger.Last + 1);
+            Process process = killed.Process;
             Stopwatch sinceStart = Stopwatch.StartNew();
             using ManualResetEventSlim now = new();
             Thread reader = new(() =>
@@ -77,7 +78,8 @@ public sealed class KillTests : IDisposable
         try
         {
             KillLedger ledger = new();
-            using Process process = KilledInstance.Start(mount, ledger.First, stop);
+            using KilledInstance killed = KilledInstance.Start(mount, ledger.First, stop);
+            Process process = killed.Process;
             string line = "";
             while (line != "stopped") ledger.Hear(line = process.StandardOutput.ReadLine() ?? throw new EndOfStreamException());
             using (HostFaults.Freeze(mount))

@@ -7,7 +7,7 @@ namespace Cloning.Tests.Kills;
 /// The process that is killed: an instance that reboots in the background again and again while its guest writes records, and that
 /// says every step and every record that is durable. At one step it can be made to wait for a line of input.
 /// </summary>
-internal static class KilledInstance
+internal sealed class KilledInstance(Process process) : IDisposable
 {
     public const string Verb = "killed-instance";
 
@@ -15,12 +15,23 @@ internal static class KilledInstance
     /// <param name="folder">Where it lives.</param>
     /// <param name="firstRecord">Number of the first record.</param>
     /// <param name="stop">Where it waits, or "never".</param>
-    public static Process Start(string folder, ulong firstRecord, string stop = "never") =>
-        Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [Verb, folder, $"{firstRecord}", stop])
+    public static KilledInstance Start(string folder, ulong firstRecord, string stop = "never") =>
+        new(Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [Verb, folder, $"{firstRecord}", stop])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
-        })!;
+        })!);
+
+    /// <summary>The process.</summary>
+    public Process Process => process;
+
+    /// <summary>Kills it if that has not been done.</summary>
+    public void Dispose()
+    {
+        process.Kill();
+        process.WaitForExit();
+        process.Dispose();
+    }
 
     public static int Run(string folder, ulong firstRecord, string stop)
     {
