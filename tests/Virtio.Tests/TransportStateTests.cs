@@ -44,7 +44,7 @@ public sealed class TransportStateTests
         using TransportRig from = new(), to = new();
         VirtioTransportState saved = Started(from);
         to.Transport.Load(saved);
-        Assert.Equal(["Suspend", "Activate"], to.Device.Calls);
+        Assert.Equal(["Negotiated 130000000", "Suspend", "Activate"], to.Device.Calls);
         Assert.Equal(0, to.Line.Edges);
         to.Transport.Resume();
         Assert.Equal("Resume", to.Device.Calls[^1]);
