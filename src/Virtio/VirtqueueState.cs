@@ -36,7 +36,7 @@ public record struct VirtqueueState
     /// device that was suspended. They are served before the ring. A suspended queue has as many as
     /// <see cref="NextAvail"/> is ahead of <see cref="NextUsed"/>.
     /// </summary>
-    public IReadOnlyList<ushort> Returned 
+    public IReadOnlyList<ushort> Returned
     {
         readonly get => field ?? [];
         set => field = value?.Count > 0 ? value : null; // so that two without any are equal

@@ -66,6 +66,15 @@ internal sealed class BlkQueue
         }
     }
 
+    /// <summary>Requests taken from the ring and not answered: they are done, wait for a worker, or for a flush.</summary>
+    public int InFlight
+    {
+        get
+        {
+            lock (_gate) return _requests.Count - _free.Count;
+        }
+    }
+
     /// <summary>Takes a ring into use, or none. Only while stopped.</summary>
     public void Attach(Virtqueue? ring, VirtioActivation? activation)
     {

@@ -88,6 +88,9 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
         }
     }
 
+    /// <summary>Requests taken from the queues and not yet answered. Any thread.</summary>
+    public int InFlight => _queues.Sum(static queue => queue.InFlight);
+
     /// <summary>Why the host last failed a request, or null.</summary>
     public Exception? LastHostError => _disk.LastHostError;
 

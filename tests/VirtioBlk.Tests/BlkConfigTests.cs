@@ -9,7 +9,8 @@ namespace VirtioBlk.Tests;
 public sealed class BlkConfigTests
 {
     private const ulong Common =
-        BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Flush | VirtioFeatures.Transport;
+        BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Topology | BlkFeatures.Flush
+        | BlkFeatures.ConfigWriteCache | VirtioFeatures.Transport;
 
     [Fact(DisplayName = "5.2.1: device 2; 5.2.3: the features of a writable disk")]
     public void Writable_disk()
@@ -56,11 +57,12 @@ public sealed class BlkConfigTests
     }
 
     [Fact]
-    public void The_thread_has_its_name()
+    public void The_threads_have_their_names()
     {
         using MemoryDisk disk = new(512);
         using VirtioBlkDevice device = new(disk, "", "blk-named");
-        Assert.Contains("blk-named\n", Directory.GetDirectories("/proc/self/task").Select(NameOf));
+        string[] names = [.. tasks.Select(task => File.ReadAllText($"{task}/comm"))];
+        foreach (string name in (string[])["blk-named-q0", "blk-named-io", "blk-named-fl"]) Assert.Contains($"{name}\n", names);
 
         // Threads of other tests end at any moment.
         static string NameOf(string task)
