@@ -35,6 +35,9 @@ public sealed class BlkConfigTests
         Assert.Equal(BlkRig.DiskSectors, BinaryPrimitives.ReadUInt64LittleEndian(config)); // capacity
         Assert.Equal(254u, Field(12)); // seg_max: the queue less header and status
         Assert.Equal(512u, Field(20)); // blk_size
+        Assert.Equal((3, 0, 8, 0u), ((int)config[24], (int)config[25], config[26] | (config[27] << 8), Field(28))); // topology: 4 KiB blocks
+        Assert.Equal(1, config[32]); // writeback: FLUSH is offered
+        Assert.Equal(1, config[34] | (config[35] << 8)); // num_queues
         Assert.Equal(32768u, Field(36)); // max_discard_sectors
         Assert.Equal(16u, Field(40)); // max_discard_seg
         Assert.Equal(8u, Field(44)); // discard_sector_alignment
@@ -61,7 +64,7 @@ public sealed class BlkConfigTests
     {
         using MemoryDisk disk = new(512);
         using VirtioBlkDevice device = new(disk, "", "blk-named");
-        string[] names = [.. tasks.Select(task => File.ReadAllText($"{task}/comm"))];
+        string[] names = [.. Directory.GetDirectories("/proc/self/task").Select(NameOf)];
         foreach (string name in (string[])["blk-named-q0", "blk-named-io", "blk-named-fl"]) Assert.Contains($"{name}\n", names);
 
         // Threads of other tests end at any moment.
