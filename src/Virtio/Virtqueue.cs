@@ -147,7 +147,7 @@ public sealed class Virtqueue
     {
         _muted = false;
         if (_eventIdx) Store(_state.DeviceArea + 4 + (8UL * _state.Size), _state.NextAvail);
-        // Without EVENT_IDX flags MUST be 0 or 1, with it 0 (§2.7.10.1); a saved queue may come with either.
+        // Without EVENT_IDX flags MUST be 0 or 1, with it 0 (§2.7.10.2); a saved queue may come with either.
         Store(_state.DeviceArea, 0);
         // The mirror image of MustNotify: wish first, then look.
         Interlocked.MemoryBarrier();

@@ -12,7 +12,7 @@ public sealed class BlkConfigTests
         BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Topology | BlkFeatures.Flush
         | BlkFeatures.ConfigWriteCache | VirtioFeatures.Transport;
 
-    [Fact(DisplayName = "5.2.1: device 2; 5.2.3: the features of a writable disk")]
+    [Fact(DisplayName = "5.2.1, 2.2.2, 5.2.5.2, 5.2.6.2, 6.2: device 2; the features of a writable disk, none without what it requires")]
     public void Writable_disk()
     {
         using BlkRig rig = new(start: false);
@@ -27,7 +27,7 @@ public sealed class BlkConfigTests
         Assert.Equal(Common | BlkFeatures.ReadOnly, rig.Driver.ReadOffered());
     }
 
-    [Fact(DisplayName = "5.2.4: the fields of configuration space, readable before FEATURES_OK (MUST, 2.5.2)")]
+    [Fact(DisplayName = "5.2.4, 2.5.2, 5.2.5.2: configuration space MUST be readable before FEATURES_OK, its padding MUST be 0")]
     public void Fields()
     {
         using BlkRig rig = new(start: false);

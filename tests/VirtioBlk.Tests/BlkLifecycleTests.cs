@@ -36,7 +36,7 @@ public sealed class BlkLifecycleTests
         Assert.Equal(BlkDriver.Ok, rig.Blk.StatusAt(status));
     }
 
-    [Fact(DisplayName = "2.7.10.1: spurious notifications MUST be handled")]
+    [Fact(DisplayName = "2.7.10.2: spurious notifications MUST be handled")]
     public void Spurious_notifications()
     {
         using BlkRig rig = new();

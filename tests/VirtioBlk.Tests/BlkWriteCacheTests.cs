@@ -1,4 +1,3 @@
-using CowMemory;
 using TestKit.Disks;
 using TestKit.Virtio;
 using Virtio;

@@ -124,8 +124,13 @@ public sealed class SetBackendTests
         });
         switching.Start();
         int sent = 0;
+        ulong mark = rig.Memory.Mark();
         for (; sent < 1000 || rig.Disk.Reads == 0 || other.Reads == 0; sent++)
+        {
+            rig.Memory.Release(mark);
             Assert.Equal(BlkDriver.Ok, rig.Blk.Read(0, new byte[512]));
+        }
+
         Volatile.Write(ref ended, true);
         switching.Join();
         Assert.Equal(sent, rig.Disk.Reads + other.Reads);
