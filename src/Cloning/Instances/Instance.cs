@@ -159,6 +159,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         Machine machine;
         lock (_gate)
         {
+            if (_state == InstanceState.Stopped) return true;
             _state = InstanceState.Stopping;
             GiveUpReboot("the instance was stopped");
         }
@@ -190,6 +191,15 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     /// <summary>Stops the machine, makes the disks durable and gives everything back.</summary>
     public void Dispose()
     {
+        lock (_gate)
+        {
+            _state = InstanceState.Stopped;
+            GiveUpReboot("the instance was closed");
+        }
+
+        // Who is about to boot a guest that has just ended finishes, or finds it stopped.
+        _oneReboot.Wait();
+        _oneReboot.Release();
         Upkeep.Dispose();
         _watch?.Dispose();
         ConsoleHub?.Connect(null);
@@ -364,7 +374,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         _oneReboot.Wait();
         try
         {
-            if (machine != Machine) return; // the switch had been committed already
+            if (machine != Machine || _state == InstanceState.Stopped) return; // somebody has seen to it already
             if (exit.Kind == MachineExitKind.Reset && _state != InstanceState.Stopping)
             {
                 BootAgain(BuildMachine());
