@@ -54,13 +54,10 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         // What the host lacks is a refusal, not an abort: nothing had begun.
         catch (Exception e) when (e is not InstanceException { ExitCode: 4 })
         {
-            string reason = e switch
-            {
-                OperationCanceledException when cancellation.IsCancellationRequested => instance.CancelReason ?? "cancelled",
-                OperationCanceledException => $"the OS was not ready within {request.Timeout.TotalSeconds:0} s; its last words: "
-                    + LastWords.OfLog(instance.Directory.ShadowLog),
-                _ => e.Message,
-            };
+            // Giving up ends the shadow, which is then missed in some other way: what counts is why it was given up.
+            string reason = cancellation.IsCancellationRequested ? instance.CancelReason ?? "cancelled"
+                : limit.IsCancellationRequested ? TimedOut()
+                : e.Message;
             if (_readOnly) reason += "; quiescing has left its file systems read-only: mount -o remount,rw makes them writable again";
             instance.Log.Aborted(reason, e);
             Reshare.AfterAbort(instance);
@@ -72,6 +69,10 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             instance.ShadowPid = null;
         }
     }
+
+    private string TimedOut() => _entered.ContainsKey(RebootPhase.ShutDown)
+        ? $"the OS was not ready within {request.Timeout.TotalSeconds:0} s; its last words: " + LastWords.OfLog(instance.Directory.ShadowLog)
+        : $"the shadow process did not begin within {request.Timeout.TotalSeconds:0} s";
 
     private void Enter(RebootPhase phase)
     {

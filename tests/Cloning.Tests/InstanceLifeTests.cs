@@ -42,13 +42,13 @@ public sealed class InstanceLifeTests
     }
 
     [Fact]
-    public void Closed_while_its_guest_reboots_itself_it_is_closed()
+    public async Task Closed_while_its_guest_reboots_itself_it_is_closed()
     {
         for (int moment = 0; moment < 8; moment++)
         {
             using TestInstance guest = new('1');
             guest.Instance.Console.Write("r"u8);
-            Assert.True(guest.Instance.Machine.Exited.Wait(s_limit, TestContext.Current.CancellationToken));
+            await guest.Instance.Machine.Exited.WaitAsync(s_limit, TestContext.Current.CancellationToken);
             Thread.SpinWait(moment * 20_000);
         }
     }

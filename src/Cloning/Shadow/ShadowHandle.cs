@@ -7,8 +7,6 @@ namespace Cloning.Shadow;
 /// <summary>The instance's hold on its shadow: a child process of the same binary, and the link to it.</summary>
 public sealed class ShadowHandle : IDisposable
 {
-    private static readonly TimeSpan s_startLimit = TimeSpan.FromSeconds(20);
-
     private readonly Process _process;
     private readonly ShadowLink _link;
     private ShadowIsolation? _isolation;
@@ -49,7 +47,7 @@ public sealed class ShadowHandle : IDisposable
         try
         {
             Task<ShadowMessage?> first = Task.Run(() => link.Receive([]));
-            if (!first.Wait((int)s_startLimit.TotalMilliseconds, cancellation)) throw new ShadowException("The shadow process did not start in time");
+            first.Wait(cancellation);
             switch (first.Result)
             {
                 case ShadowMessage.Hello:

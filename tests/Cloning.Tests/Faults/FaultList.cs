@@ -18,7 +18,7 @@ internal static class FaultList
         new("stop-prepare", RebootPhase.Prepare, "the instance is stopped", "stop", Stopped, "stopped", scene => scene.Stop()),
 
         new("kill-fork", RebootPhase.Fork, "the shadow is killed", "SIGKILL", Aborted, "shadow process", scene => HostFaults.Kill(scene.Shadow)),
-        new("hang-fork", RebootPhase.Fork, "the shadow hangs", "SIGSTOP", Aborted, "not ready within",
+        new("hang-fork", RebootPhase.Fork, "the shadow hangs", "SIGSTOP", Aborted, "did not begin within",
             scene => HostFaults.Suspend(scene.Shadow)) { TimeoutSeconds = 20 },
         new("reset-fork", RebootPhase.Fork, "the guest reboots itself", "reset by its keyboard controller",
             GuestReboots, "guest ended", scene => scene.ResetGuest()),
