@@ -25,7 +25,7 @@ internal sealed class TestInstance : IDisposable
             using (FileStream file = File.Create(In(disk))) file.SetLength(4 << 20);
         InstanceDirectory directory = new(Directory.CreateDirectory(In("instance")).FullName);
         Config = new InstanceConfig(
-            "tiny", [new DiskConfig(In("system.img"), "raw", ReadOnly: false)], [In("data.img")],
+            "tiny", [new DiskConfig(In("system.img"), "raw", ReadOnly: false), new DiskConfig(In("data.img"), "raw", ReadOnly: false, Persistent: true)],
             In("kernel"), Initrd: null, CommandLine: "", MemoryMiB, Cpus: 1, InstanceConfig.DefaultReadyPattern);
         Instance = Instance.Open(directory, Config, NullLoggerFactory.Instance);
         _attachment = Instance.Console.Attach(Collect, replay: 0);
