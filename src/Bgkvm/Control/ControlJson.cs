@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Bgkvm.Commands;
 using Bgkvm.Hosting;
 using Cloning.Instances;
 using Vmm.HostCheck;
@@ -25,4 +26,6 @@ namespace Bgkvm.Control;
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(StartReport))]
 [JsonSerializable(typeof(HostReport))]
+[JsonSerializable(typeof(DiskInfo))]
+[JsonSerializable(typeof(DiskCheck))]
 internal sealed partial class ControlJson : JsonSerializerContext;

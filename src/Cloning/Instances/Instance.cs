@@ -118,6 +118,17 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     public async Task<RebootReport> RebootAsync(
         RebootRequest request, IProgress<RebootProgress> progress, CancellationToken cancellation)
     {
+        RebootReport report = await RebootOnceAsync(request, progress, cancellation).ConfigureAwait(false);
+        if (report.DiscardedPath is null) return report;
+        // Who asked for it to be kept gets an answer when it is there. The next reboot may begin meanwhile.
+        await Upkeep.Kept.ConfigureAwait(false);
+        return Manifest.Kept is null ? report
+            : report with { Reason = $"the discarded disk is not kept yet: {Upkeep.Status?.Problem ?? "another reboot came in between"}" };
+    }
+
+    private async Task<RebootReport> RebootOnceAsync(
+        RebootRequest request, IProgress<RebootProgress> progress, CancellationToken cancellation)
+    {
         if (!_oneReboot.Wait(0, CancellationToken.None)) throw new InstanceBusyException($"{Config.Name} is being rebooted already");
         try
         {
@@ -231,6 +242,16 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     InstanceDirectory IDiskChains.Directory => Directory;
 
     SystemDisk[] IDiskChains.Disks => Disks;
+
+    DiskManifest IDiskChains.Manifest => Manifest;
+
+    void IDiskChains.Release(KeptDisk kept)
+    {
+        KeptDisk[] left = [.. (Manifest.Kept ?? []).Where(other => other != kept)];
+        DiskManifest manifest = Manifest with { Kept = left.Length > 0 ? left : null };
+        ManifestFile.Replace(manifest);
+        lock (_gate) Manifest = manifest;
+    }
 
     void IDiskChains.Shorten(int index, SystemDisk disk)
     {
