@@ -89,7 +89,7 @@ public sealed class BackgroundRebootTests
     {
         using TestInstance guest = new('1');
         guest.Ask('F', "F");
-        File.Delete(guest.Config.Kernel);
+        File.Delete(guest.Config.Kernel!);
         RebootReport aborted = await guest.RebootInBackground();
 
         Assert.Equal(RebootOutcome.Aborted, aborted.Outcome);

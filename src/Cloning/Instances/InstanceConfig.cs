@@ -5,21 +5,23 @@ namespace Cloning.Instances;
 /// <summary>What the user asked for with <c>bgkvm start</c>; kept as <c>config.json</c> in the instance directory. Paths are absolute.</summary>
 /// <param name="Name">The instance's name.</param>
 /// <param name="Disks">All disks, in the order in which the guest sees them: /dev/vda, /dev/vdb …</param>
-/// <param name="Kernel">Linux bzImage or ELF vmlinux, read again at every boot.</param>
+/// <param name="Kernel">Linux bzImage or ELF vmlinux, read again at every boot; null where there is firmware.</param>
 /// <param name="Initrd">Initial RAM disk, read again at every boot, or null.</param>
 /// <param name="CommandLine">Kernel command line, at most 2047 bytes.</param>
 /// <param name="MemoryMiB">Guest memory, MiB.</param>
 /// <param name="Cpus">Number of vCPUs, at least 1.</param>
 /// <param name="ReadyPattern">Regular expression that the serial console shows when the OS counts as up.</param>
+/// <param name="Firmware">Firmware image that boots from a system disk, read again at every boot; null where there is a kernel.</param>
 public sealed record InstanceConfig(
     string Name,
     IReadOnlyList<DiskConfig> Disks,
-    string Kernel,
+    string? Kernel,
     string? Initrd,
     string CommandLine,
     int MemoryMiB,
     int Cpus,
-    string ReadyPattern)
+    string ReadyPattern,
+    string? Firmware = null)
 {
     /// <summary>The default of <see cref="ReadyPattern"/>: a login prompt.</summary>
     public const string DefaultReadyPattern = "login:";
