@@ -178,7 +178,7 @@ public sealed class ControlApiTests
         JsonNode schemas = JsonNode.Parse((await api.Curl("/openapi.json")).Body)!["components"]!["schemas"]!;
         (string Name, System.Text.Json.Serialization.Metadata.JsonTypeInfo Type)[] documented =
         [
-            ("InstanceStatus", ControlJson.Default.InstanceStatus), ("RebootBody", ControlJson.Default.RebootBody),
+            ("InstanceStatus", ControlJson.Default.InstanceStatus), ("UpkeepStatus", ControlJson.Default.UpkeepStatus), ("RebootBody", ControlJson.Default.RebootBody),
             ("RebootProgress", ControlJson.Default.RebootProgress), ("RebootReport", ControlJson.Default.RebootReport),
             ("StopBody", ControlJson.Default.StopBody), ("StopResult", ControlJson.Default.StopResult), ("Problem", ControlJson.Default.Problem),
         ];

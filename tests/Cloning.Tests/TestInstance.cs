@@ -60,9 +60,9 @@ internal sealed class TestInstance : IDisposable
 
     public Task<RebootReport> RebootInBackground(TimeSpan? timeout = null) => Reboot(RebootMode.Background, timeout);
 
-    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null) =>
+    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null, string? keepDiscarded = null) =>
         Instance.RebootAsync(
-            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit),
+            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit, keepDiscarded),
             new Progress(this), TestContext.Current.CancellationToken);
 
     /// <summary>Told of every phase of a reboot.</summary>

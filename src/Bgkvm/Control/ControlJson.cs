@@ -17,6 +17,7 @@ namespace Bgkvm.Control;
         typeof(CamelCaseEnum<CheckStatus>),
     ])]
 [JsonSerializable(typeof(InstanceStatus))]
+[JsonSerializable(typeof(UpkeepStatus))]
 [JsonSerializable(typeof(IReadOnlyList<InstanceStatus>))]
 [JsonSerializable(typeof(RebootBody))]
 [JsonSerializable(typeof(RebootProgress))]

@@ -24,6 +24,7 @@ internal static class Preflight
         foreach (DiskConfig disk in config.Disks)
             CheckFile(disk.Persistent ? "persistent disk" : "disk", disk.Path, disk.Persistent ? Libc.O_RDWR : Libc.O_RDONLY);
         CheckDisksDiffer(config);
+        DiskClaims.Check(config);
         CheckMemory(config.MemoryMiB, File.ReadAllText("/proc/meminfo"));
     }
 
