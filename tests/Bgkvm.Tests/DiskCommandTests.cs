@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Cloning.Disks;
-using Kvm.Interop;
+using Cloning.Instances;
 using VirtioBlk.Store;
 
 namespace Bgkvm.Tests;

@@ -61,7 +61,7 @@ public sealed class KeepDiscardedTests
     }
 
     [Fact]
-    public void A_copy_that_was_cut_off_is_made_at_the_next_start_and_given_up_when_its_directory_is_gone()
+    public async Task A_copy_that_was_cut_off_is_made_at_the_next_start_and_given_up_when_its_directory_is_gone()
     {
         string folder = Directory.CreateTempSubdirectory("bgkvm-keep-").FullName;
         try
@@ -77,7 +77,7 @@ public sealed class KeepDiscardedTests
             using (After.ChainUpkeep upkeep = new(chain, new InstanceLog(Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance)))
             {
                 upkeep.Resume();
-                upkeep.Work.Wait(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+                await upkeep.Work.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
                 Assert.Null(chain.Manifest.Kept);
                 Assert.Equal([kept.File], Directory.GetFiles(place));
                 Assert.Equal(0, Tool.Run("qemu-img", "check", "-f", "qcow2", kept.File).Status);
@@ -85,7 +85,7 @@ public sealed class KeepDiscardedTests
                 upkeep.Pause();
                 chain.Keep(kept);
                 upkeep.Resume();
-                upkeep.Work.Wait(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+                await upkeep.Work.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
                 Assert.Null(chain.Manifest.Kept);
                 Assert.False(Directory.Exists(place));
             }
