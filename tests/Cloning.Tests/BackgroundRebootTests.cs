@@ -93,7 +93,7 @@ public sealed class BackgroundRebootTests
         RebootReport aborted = await guest.RebootInBackground();
 
         Assert.Equal(RebootOutcome.Aborted, aborted.Outcome);
-        Assert.Contains(guest.Config.Kernel, aborted.Reason, StringComparison.Ordinal);
+        Assert.Contains(guest.Config.Kernel!, aborted.Reason, StringComparison.Ordinal);
         await AssertUnharmed(guest);
     }
 
