@@ -22,7 +22,7 @@ public sealed class CommandLineTests
             ["start", "demo", "--disk", "{disk}", "--firmware", "{kernel}", "--append", "quiet"] },
         { 1, "the firmware {home}/none does not exist", ["start", "demo", "--disk", "{disk}", "--firmware", "{home}/none"] },
         { 2, "Required argument missing for option: '--disk'", ["start", "demo", "--disk"] },
-        { 2, "--disk: 'fromat=raw' is no disk option; there are format=raw, format=qcow2, ro, cache=none and cache=writeback",
+        { 2, "--disk: 'fromat=raw' is no disk option; there are format=raw, format=qcow2 and ro",
             ["start", "demo", "--disk", "{disk},fromat=raw"] },
         { 2, "--disk: ',ro' names no disk", ["start", "demo", "--disk", ",ro"] },
         { 2, "--persistent: 'ro' is no option of a persistent disk; there are cache=none and cache=writeback",

@@ -64,8 +64,6 @@ public sealed class PartsTests
         Assert.Equal([p, disk, other], (nothing with { Disks = [disk, other] }).Over(stored).Disks);
         Assert.Equal([q, disk, other, r], (nothing with { Disks = [q, r] }).Over(stored).Disks);
         Assert.Equal([disk, q, other], (nothing with { Disks = [disk, q, other] }).Over(stored).Disks);
-        Assert.Equal(
-            [p, disk with { Direct = true }, other], (nothing with { Disks = [disk with { Direct = true }, other] }).Over(stored).Disks);
         InstanceException refusal = Assert.Throws<InstanceException>(
             () => (nothing with { Disks = [disk with { ReadOnly = true }, other] }).Over(stored));
         Assert.Equal(1, refusal.ExitCode);

@@ -3,8 +3,8 @@ using Cloning.Instances;
 namespace Bgkvm.Commands;
 
 /// <summary>
-/// A disk as the command line names it: <c>PATH[,format=raw|qcow2][,ro][,cache=none|writeback]</c>, a persistent one
-/// <c>PATH[,cache=none|writeback]</c>; a comma in the path is doubled.
+/// A disk as the command line names it: <c>PATH[,format=raw|qcow2][,ro]</c>, a persistent one <c>PATH[,cache=none|writeback]</c>; a
+/// comma in the path is doubled.
 /// </summary>
 internal static class DiskArgument
 {
@@ -31,13 +31,13 @@ internal static class DiskArgument
                 case "ro" when !persistent:
                     disk = disk with { ReadOnly = true };
                     break;
-                case "cache=none" or "cache=writeback":
+                case "cache=none" or "cache=writeback" when persistent:
                     disk = disk with { Direct = part == "cache=none" };
                     break;
                 default:
                     error ??= persistent
                         ? $"'{part}' is no option of a persistent disk; there are cache=none and cache=writeback"
-                        : $"'{part}' is no disk option; there are format=raw, format=qcow2, ro, cache=none and cache=writeback";
+                        : $"'{part}' is no disk option; there are format=raw, format=qcow2 and ro";
                     break;
             }
         }

@@ -18,7 +18,7 @@ internal sealed record ImageArgument(string Path, DiskFormat Format)
         // The same words as for a disk of a virtual machine, less those that make no sense here.
         Cloning.Instances.DiskConfig? disk = DiskArgument.Parse(text, persistent: false, out error);
         if (disk is null) return null;
-        if (disk.ReadOnly || disk.Direct || text.Replace(",,", "", StringComparison.Ordinal).Contains(",cache=", StringComparison.Ordinal))
+        if (disk.ReadOnly)
         {
             error = $"'{text}': of an image only the format can be told, format=raw or format=qcow2";
             return null;

@@ -17,7 +17,7 @@ internal sealed class StartCommand : CliCommand
     private readonly Option<DiskConfig[]> _disks = new("--disk")
     {
         Description = "System disk, part of what a background reboot forks; may be repeated. Raw unless format=qcow2 is said.",
-        HelpName = "PATH[,format=raw|qcow2][,ro][,cache=none]",
+        HelpName = "PATH[,format=raw|qcow2][,ro]",
         AllowMultipleArgumentsPerToken = false,
         CustomParser = result => ParseDisks(result, persistent: false),
     };

@@ -74,9 +74,7 @@ internal sealed record StartOptions(
     private static IReadOnlyList<DiskConfig> DisksOver(InstanceConfig stored, IReadOnlyList<DiskConfig> given)
     {
         DiskConfig[] system = [.. given.Where(disk => !disk.Persistent)], persistent = [.. given.Where(disk => disk.Persistent)];
-        // How a disk is cached is no part of what it is.
-        if (system.Length > 0
-            && !system.Select(disk => disk with { Direct = false }).SequenceEqual(stored.SystemDisks.Select(disk => disk with { Direct = false })))
+        if (system.Length > 0 && !system.SequenceEqual(stored.SystemDisks))
         {
             throw new InstanceException(
                 $"{stored.Name} exists with other system disks ({string.Join(", ", stored.SystemDisks.Select(disk => disk.Path))}); "

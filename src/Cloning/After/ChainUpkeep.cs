@@ -93,6 +93,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
     {
         Pause();
         lock (_gate) _disposed = true;
+        _kept.TrySetResult();
     }
 
     private static int Surplus(SystemDisk disk) => disk.IsReadOnly ? 0 : Math.Max(0, disk.Layers.Count - RestDepth);

@@ -325,7 +325,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             Disks = [.. disks];
         }
 
-        foreach (DiskConfig disk in Config.PersistentDisks) persistent.Add(RawDisk.Open(disk.Path, readOnly: false));
+        foreach (DiskConfig disk in Config.PersistentDisks) persistent.Add(RawDisk.Open(disk.Path, readOnly: false, direct: disk.Direct));
         Host = KvmHost.Open();
         ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
         Adopt(BuildMachine());
