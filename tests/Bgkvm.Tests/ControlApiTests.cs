@@ -21,7 +21,7 @@ public sealed class ControlApiTests
         Assert.Equal("running", (string?)instance["state"]);
         Assert.Equal(Environment.ProcessId, (int?)instance["pid"]);
         Assert.Equal(
-            ["name", "state", "pid", "startedAt", "generation", "memoryMiB", "cpus", "backgroundPhase", "shadowPid", "chainDepth", "lastReboot"],
+            ["name", "state", "pid", "startedAt", "generation", "memoryMiB", "cpus", "backgroundPhase", "shadowPid", "chainDepth", "lastReboot", "upkeep"],
             instance.AsObject().Select(member => member.Key));
     }
 
@@ -48,7 +48,7 @@ public sealed class ControlApiTests
         JsonObject report = JsonNode.Parse(answer.Body)!.AsObject();
         Assert.Equal(
             ["mode", "outcome", "reason", "cloneMicros", "quiesceMicros", "switchMicros", "downtimeMicros", "shutdownMillis", "bootMillis",
-                "totalMillis", "discardedBytes", "memoryMiB"],
+                "totalMillis", "discardedBytes", "memoryMiB", "discardedPath"],
             report.Select(member => member.Key));
         Assert.Equal(("background", "switched"), ((string?)report["mode"], (string?)report["outcome"]));
     }

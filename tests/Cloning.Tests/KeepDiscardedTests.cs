@@ -21,7 +21,7 @@ public sealed class KeepDiscardedTests
             if (phase == RebootPhase.Boot) Write(guest.Instance.Disks[0].Device, 0xAB, 1 << 20, 128 << 10);
         };
         Write(guest.Instance.Disks[0].Device, 0xCD, 0, 64 << 10); // and before it
-        RebootReport report = await guest.Reboot(RebootMode.Background, keepDiscarded: "");
+        RebootReport report = await guest.Reboot(RebootMode.Background, TimeSpan.FromMinutes(3), keepDiscarded: "");
 
         Assert.Equal((RebootOutcome.Switched, (string?)null), (report.Outcome, report.Reason));
         Assert.Equal(128 << 10, report.DiscardedBytes);
@@ -34,7 +34,7 @@ public sealed class KeepDiscardedTests
         guest.Entered = null;
         for (int i = 0; i < 2; i++)
         {
-            await guest.RebootInBackground();
+            await guest.RebootInBackground(TimeSpan.FromMinutes(3));
             await guest.Instance.Upkeep.Work;
         }
 
@@ -55,7 +55,7 @@ public sealed class KeepDiscardedTests
     {
         using TestInstance guest = new('1');
         File.Delete(guest.Config.Kernel!);
-        RebootReport report = await guest.Reboot(RebootMode.Background, keepDiscarded: "");
+        RebootReport report = await guest.Reboot(RebootMode.Background, TimeSpan.FromMinutes(3), keepDiscarded: "");
         Assert.Equal((RebootOutcome.Aborted, (string?)null), (report.Outcome, report.DiscardedPath));
         Assert.Empty(Directory.GetDirectories(guest.Files.Discarded));
     }
