@@ -27,7 +27,7 @@ public sealed class BackgroundRebootTests
             Assert.NotNull(shadow);
             Assert.False(Directory.Exists($"/proc/{shadow}"));
             Assert.Equal(MemoryView.Shared, guest.Instance.Machine.Memory.View);
-            await guest.Instance.Upkeep;
+            await guest.Instance.Upkeep.Work;
             Assert.True(guest.Instance.Status().ChainDepth <= 3);
             Assert.Equal(
                 guest.Instance.Manifest.Chains[0].Skip(1).Select(layer => layer.Path).Order(),

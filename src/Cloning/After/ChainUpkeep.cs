@@ -9,34 +9,165 @@ namespace Cloning.After;
 /// Keeps the chains of the system disks short while the guest runs: every background reboot leaves a layer behind, and each but
 /// the lowest of ours is merged into the one below it. At rest a chain is base, one merged layer, active layer.
 /// </summary>
-internal static class ChainUpkeep
+/// <remarks>
+/// It works from <see cref="Resume"/> to <see cref="Pause"/>, on a thread of its own on left-over CPU and disk time. Nothing about
+/// it has to be remembered: whatever a pause or a crash cuts off is found in the chain's length and done again.
+/// </remarks>
+/// <param name="chains">The disks.</param>
+/// <param name="log">Told what goes wrong.</param>
+internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDisposable
 {
-    private const int RestDepth = 3;
-    private const int LowestNice = 19, IoprioWhoProcess = 1, IoprioClassIdle = 3, IoprioClassShift = 13;
+    /// <summary>Layers of a chain at rest.</summary>
+    public const int RestDepth = 3;
 
-    /// <summary>Works until the chains are short. On a thread of its own, which it makes idle.</summary>
-    /// <exception cref="OperationCanceledException">Stopped. The chains are sound; the next run starts over.</exception>
-    public static void Run(Instance instance, CancellationToken cancellation)
+    /// <summary>Space of the host that merging leaves free: the guest's own writes come first.</summary>
+    public const long HeadroomBytes = 64L << 20;
+
+    private const int StepsPerLook = 16;
+    private const int LowestNice = 19, IoprioWhoProcess = 1, IoprioClassBestEffort = 2, IoprioClassIdle = 3, IoprioClassShift = 13;
+
+    private readonly Lock _gate = new();
+    private CancellationTokenSource? _stop;
+    private bool _disposed;
+    private volatile int _thread;
+    private long _merged, _done;
+    private volatile string? _problem;
+
+    /// <summary>How long to wait after a failure before trying again.</summary>
+    public TimeSpan RetryAfter { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>Ends when the chains are short, or with the next <see cref="Pause"/>.</summary>
+    public Task Work { get; private set; } = Task.CompletedTask;
+
+    /// <summary>How far it is; null when there is nothing to do.</summary>
+    public UpkeepStatus? Status
     {
-        _ = Libc.SetNice(0, LowestNice);
-        _ = Libc.ioprio_set(IoprioWhoProcess, 0, IoprioClassIdle << IoprioClassShift);
-        for (int i = 0; i < instance.Disks.Length; i++)
-            while (!instance.Disks[i].IsReadOnly && instance.Disks[i].Layers.Count > RestDepth)
-                MergeOne(instance, i, cancellation);
+        get
+        {
+            long left = chains.Disks.Sum(disk => Surplus(disk) * disk.Device.LengthBytes);
+            return left == 0 ? null
+                : new UpkeepStatus(Volatile.Read(ref _merged) + Volatile.Read(ref _done), left - Volatile.Read(ref _done), _problem);
+        }
     }
 
-    private static void MergeOne(Instance instance, int index, CancellationToken cancellation)
+    /// <summary>Begins, or goes on.</summary>
+    public void Resume()
     {
-        SystemDisk disk = instance.Disks[index];
+        lock (_gate)
+        {
+            if (_disposed || _stop is not null) return;
+            _stop = new CancellationTokenSource();
+            CancellationToken stop = _stop.Token;
+            Work = Task.Factory.StartNew(() => Run(stop), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        }
+    }
+
+    /// <summary>
+    /// Stops; the disks are the caller's alone when this returns. Waits at most for the copying of <see cref="LayerMerge.StepBytes"/>
+    /// and for the host to write <see cref="LayerMerge.UnsyncedBytes"/>.
+    /// </summary>
+    public void Pause()
+    {
+        lock (_gate)
+        {
+            if (_stop is null) return;
+            _stop.Cancel();
+            // Somebody waits now: left-over time is not enough any more. Without the privilege it keeps its niceness.
+            if (_thread is > 0 and int thread) SetPriority(thread, nice: 0, IoprioClassBestEffort);
+            Work.Wait();
+            _stop.Dispose();
+            _stop = null;
+        }
+    }
+
+    /// <summary>Stops for good.</summary>
+    public void Dispose()
+    {
+        Pause();
+        lock (_gate) _disposed = true;
+    }
+
+    private static int Surplus(SystemDisk disk) => disk.IsReadOnly ? 0 : Math.Max(0, disk.Layers.Count - RestDepth);
+
+    private static void SetPriority(int thread, int nice, int ioClass)
+    {
+        _ = Libc.SetNice(thread, nice);
+        _ = Libc.ioprio_set(IoprioWhoProcess, thread, ioClass << IoprioClassShift);
+    }
+
+    private void Run(CancellationToken stop)
+    {
+        int self = Libc.gettid();
+        SetPriority(self, LowestNice, IoprioClassIdle);
+        _thread = self;
+        Volatile.Write(ref _merged, 0);
+        try
+        {
+            while (!TryRun(stop)) stop.WaitHandle.WaitOne(RetryAfter);
+        }
+        finally
+        {
+            _thread = 0;
+            _problem = null;
+        }
+    }
+
+    /// <summary>Merges until the chains are short or it is told to stop.</summary>
+    /// <returns>False when it met an error, which may go away.</returns>
+    private bool TryRun(CancellationToken stop)
+    {
+        try
+        {
+            for (int i = 0; i < chains.Disks.Length; i++)
+                while (Surplus(chains.Disks[i]) > 0 && MergeOne(i, stop)) _problem = null;
+            return true;
+        }
+        catch (Exception e)
+        {
+            _problem = e.Message;
+            log.MergeFailed(e.Message, RetryAfter.TotalSeconds);
+            return stop.IsCancellationRequested;
+        }
+        finally
+        {
+            Volatile.Write(ref _done, 0);
+        }
+    }
+
+    /// <returns>False when it was told to stop before it was done.</returns>
+    private bool MergeOne(int index, CancellationToken stop)
+    {
+        SystemDisk disk = chains.Disks[index];
         using (LayerMerge merge = disk.MergeBelowTop())
         {
-            while (merge.Step()) cancellation.ThrowIfCancellationRequested();
+            for (int step = 0; ; step++)
+            {
+                if (stop.IsCancellationRequested) return false;
+                if (step % StepsPerLook == 0) RequireHeadroom();
+                bool more = merge.Step();
+                Volatile.Write(ref _done, merge.DoneBytes);
+                if (!more) break;
+            }
+
             merge.Complete().Dispose();
         }
 
         // The manifest still names the merged layer, and may: the chain reads the same with it and without it. Its file goes last.
         Layer merged = disk.Layers[^2];
-        instance.Shorten(index, disk.WithoutMerged());
-        File.Delete(Path.Combine(instance.Directory.Layers, merged.Path));
+        chains.Shorten(index, disk.WithoutMerged());
+        Volatile.Write(ref _done, 0);
+        Volatile.Write(ref _merged, _merged + disk.Device.LengthBytes);
+        File.Delete(Path.Combine(chains.Directory.Layers, merged.Path));
+        return true;
+    }
+
+    private void RequireHeadroom()
+    {
+        long free = new DriveInfo(chains.Directory.Layers).AvailableFreeSpace;
+        if (free < HeadroomBytes)
+        {
+            throw new IOException(
+                $"only {free >> 20} MiB are free in {chains.Directory.Layers}; merging leaves {HeadroomBytes >> 20} MiB to the guest's writes");
+        }
     }
 }

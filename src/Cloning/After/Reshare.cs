@@ -56,7 +56,7 @@ internal static class Reshare
                     from.CollectDirtyPages(dirty, scratch);
                     PageCopy.Some(from, into, dirty);
                 });
-                instance.Adopt(into, instance.Disks, instance.Manifest);
+                instance.Adopt(into);
             }
         }
         catch

@@ -9,17 +9,17 @@ using Vmm.Machines;
 namespace Cloning.Instances;
 
 /// <summary>
-/// What the user named: identity, console, disks. It *has* a machine, and moves from one to another (<see cref="Adopt"/>):
+/// What the user named: identity, console, disks. It *has* a machine, and moves from one to another (<c>Adopt</c>):
 /// at a reboot in place, at a fork, at a switch.
 /// </summary>
-public sealed class Instance : IInstance, IDisposable
+public sealed class Instance : IInstance, IDiskChains, IDisposable
 {
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _oneReboot = new(1, 1);
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly DateTimeOffset _startedAt = DateTimeOffset.UtcNow;
     private ReadyWatch? _watch;
-    private CancellationTokenSource? _reboot, _upkeepStop;
+    private CancellationTokenSource? _reboot;
     private RebootReport? _lastReport;
     private InstanceState _state = InstanceState.Booting;
     private bool _powerOffMeansReboot;
@@ -31,18 +31,18 @@ public sealed class Instance : IInstance, IDisposable
         Config = config;
         Log = new InstanceLog(logger);
         ManifestFile = new ManifestFile(directory);
+        Upkeep = new ChainUpkeep(this, Log);
         Committed = new ManualResetEventSlim(true);
     }
 
     /// <inheritdoc/>
     public IConsole Console => ConsoleHub;
 
-    /// <summary>Ends when the chains have been shortened after the last reboot.</summary>
-    internal Task Upkeep { get; private set; } = Task.CompletedTask;
-
     /// <inheritdoc/>
     public Task Completion => _completion.Task;
 
+    /// <summary>Keeps the chains short between reboots.</summary>
+    internal ChainUpkeep Upkeep { get; }
     internal InstanceDirectory Directory { get; }
     internal InstanceConfig Config { get; }
     internal InstanceLog Log { get; }
@@ -92,7 +92,12 @@ public sealed class Instance : IInstance, IDisposable
     }
 
     /// <summary>Lets the guest run.</summary>
-    public void Start() => Machine.Run();
+    public void Start()
+    {
+        Machine.Run();
+        // What a process that was killed had not got to.
+        Upkeep.Resume();
+    }
 
     /// <inheritdoc/>
     public InstanceStatus Status()
@@ -100,7 +105,7 @@ public sealed class Instance : IInstance, IDisposable
         lock (_gate)
         {
             return new InstanceStatus(Config.Name, _state, Environment.ProcessId, _startedAt, _generation, Config.MemoryMiB,
-                Config.Cpus, Phase, ShadowPid, Manifest.Chains[0].Count, _lastReport);
+                Config.Cpus, Phase, ShadowPid, Manifest.Chains.Max(chain => chain.Count), _lastReport, Upkeep.Status);
         }
     }
 
@@ -121,7 +126,7 @@ public sealed class Instance : IInstance, IDisposable
                 CancelReason = null;
             }
 
-            StopUpkeep();
+            Upkeep.Pause();
             // A thread of its own: this blocks for as long as an OS takes to boot, which is not what the pool is for.
             RebootReport report = await Task.Factory.StartNew(
                 () => request.Mode == RebootMode.InPlace
@@ -129,7 +134,6 @@ public sealed class Instance : IInstance, IDisposable
                     : new BackgroundReboot(this, request, progress).Run(linked.Token),
                 CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
             lock (_gate) _lastReport = report;
-            StartUpkeep();
             return report;
         }
         catch (OperationCanceledException e)
@@ -146,6 +150,7 @@ public sealed class Instance : IInstance, IDisposable
                 if (_state == InstanceState.Rebooting) _state = InstanceState.Running; // it never came to the reboot
             }
 
+            Upkeep.Resume();
             _oneReboot.Release();
         }
     }
@@ -182,7 +187,7 @@ public sealed class Instance : IInstance, IDisposable
     /// <summary>Stops the machine, makes the disks durable and gives everything back.</summary>
     public void Dispose()
     {
-        StopUpkeep();
+        Upkeep.Dispose();
         _watch?.Dispose();
         ConsoleHub?.Connect(null);
         Machine?.Dispose();
@@ -192,14 +197,24 @@ public sealed class Instance : IInstance, IDisposable
         Host?.Dispose();
     }
 
-    /// <summary>From now on the instance lives in another machine.</summary>
+    /// <summary>From now on the instance lives in another machine, with other disks.</summary>
     internal void Adopt(Machine machine, SystemDisk[] disks, DiskManifest manifest)
     {
         lock (_gate)
         {
-            Machine = machine;
             Disks = disks;
             Manifest = manifest;
+        }
+
+        Adopt(machine);
+    }
+
+    /// <summary>From now on the instance lives in another machine, whose disks are the ones it has.</summary>
+    internal void Adopt(Machine machine)
+    {
+        lock (_gate)
+        {
+            Machine = machine;
             _generation++;
         }
 
@@ -208,8 +223,11 @@ public sealed class Instance : IInstance, IDisposable
         Log.Adopted(_generation);
     }
 
-    /// <summary>A disk's chain has lost a layer that had been merged.</summary>
-    internal void Shorten(int index, SystemDisk disk)
+    InstanceDirectory IDiskChains.Directory => Directory;
+
+    SystemDisk[] IDiskChains.Disks => Disks;
+
+    void IDiskChains.Shorten(int index, SystemDisk disk)
     {
         DiskManifest manifest = Manifest with { Chains = [.. Manifest.Chains.Select((chain, i) => i == index ? disk.Layers : chain)] };
         ManifestFile.Replace(manifest);
@@ -243,7 +261,7 @@ public sealed class Instance : IInstance, IDisposable
             if (_state != InstanceState.Stopping) _state = InstanceState.Booting;
         }
 
-        Adopt(next, Disks, Manifest);
+        Adopt(next);
         _watch?.Dispose();
         _watch = WatchReady();
         next.Run();
@@ -267,35 +285,6 @@ public sealed class Instance : IInstance, IDisposable
         }
     }
 
-    private void StartUpkeep()
-    {
-        _upkeepStop = new CancellationTokenSource();
-        CancellationToken stop = _upkeepStop.Token;
-        Upkeep = Task.Factory.StartNew(
-            () =>
-            {
-                try
-                {
-                    ChainUpkeep.Run(this, stop);
-                }
-                catch (OperationCanceledException)
-                {
-                    // The next reboot wants the disks; what is left is done after it.
-                }
-                catch (Exception e)
-                {
-                    Log.MergeFailed(e);
-                }
-            },
-            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-    }
-
-    private void StopUpkeep()
-    {
-        _upkeepStop?.Cancel();
-        Upkeep.Wait();
-    }
-
     private void OpenAll()
     {
         DiskManifest manifest = ManifestFile.Exists ? ManifestFile.Read() : FirstManifest();
@@ -313,7 +302,7 @@ public sealed class Instance : IInstance, IDisposable
         foreach (string path in Config.PersistentDisks) persistent.Add(RawDisk.Open(path, readOnly: false));
         Host = KvmHost.Open();
         ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
-        Adopt(BuildMachine(), Disks, manifest);
+        Adopt(BuildMachine());
         _watch = WatchReady();
     }
 

@@ -17,8 +17,8 @@ internal sealed partial class InstanceLog(ILogger logger)
     [LoggerMessage(503, LogLevel.Warning, "memory stays on a private view until the next background reboot")]
     public partial void ReshareFailed(Exception cause);
 
-    [LoggerMessage(504, LogLevel.Warning, "merging layers did not work out; the chain stays longer until the next reboot")]
-    public partial void MergeFailed(Exception cause);
+    [LoggerMessage(504, LogLevel.Warning, "merging layers has stopped: {Problem}; it is tried again in {Seconds} s")]
+    public partial void MergeFailed(string problem, double seconds);
 
     [LoggerMessage(506, LogLevel.Error, "the instance runs the rebooted state, but cleaning up after the switch met an error")]
     public partial void AftermathFailed(Exception cause);

@@ -10,8 +10,9 @@ namespace Cloning.Instances;
 /// <param name="Cpus">vCPUs.</param>
 /// <param name="BackgroundPhase">The phase of a background reboot under way, or null.</param>
 /// <param name="ShadowPid">The shadow's process while there is one.</param>
-/// <param name="ChainDepth">Layers of the first system disk's chain, the base included.</param>
+/// <param name="ChainDepth">Layers of the longest chain of a system disk, the base included.</param>
 /// <param name="LastReboot">The last reboot's report, or null.</param>
+/// <param name="Upkeep">The merging of layers while there is something to merge, or null.</param>
 public sealed record InstanceStatus(
     string Name,
     InstanceState State,
@@ -23,4 +24,5 @@ public sealed record InstanceStatus(
     RebootPhase? BackgroundPhase,
     int? ShadowPid,
     int ChainDepth,
-    RebootReport? LastReboot);
+    RebootReport? LastReboot,
+    UpkeepStatus? Upkeep = null);

@@ -23,6 +23,9 @@ public sealed unsafe class LayerMerge : IDisposable
     /// <summary>Most data one step copies.</summary>
     public const int StepBytes = 1 << 20;
 
+    /// <summary>Most data that is copied and not yet durable: what giving up may have to wait for.</summary>
+    public const int UnsyncedBytes = 16 << 20;
+
     // Runs of clusters that one step looks at, when there is little to copy.
     private const int StepExtents = 256;
 
@@ -30,7 +33,7 @@ public sealed unsafe class LayerMerge : IDisposable
     private readonly Qcow2Image _middle;
     private readonly IDiskLayer _lower;
     private byte* _buffer;
-    private long _position;
+    private long _position, _unsynced;
     private bool _done;
 
     /// <summary>Prepares a merge: the lower layer is opened for writing and locked for this use alone.</summary>
@@ -84,6 +87,13 @@ public sealed unsafe class LayerMerge : IDisposable
                 _middle.Read(vectors, _position);
                 _lower.Write(vectors, _position);
                 _position += length;
+                _unsynced += length;
+                if (_unsynced >= UnsyncedBytes)
+                {
+                    _lower.Flush();
+                    _unsynced = 0;
+                }
+
                 return true;
             }
 

@@ -1,0 +1,18 @@
+using Cloning.Instances;
+
+namespace Cloning.Disks;
+
+/// <summary>The chains of an instance's system disks, as <see cref="After.ChainUpkeep"/> sees them.</summary>
+internal interface IDiskChains
+{
+    /// <summary>Where the layers are.</summary>
+    InstanceDirectory Directory { get; }
+
+    /// <summary>The system disks, in order.</summary>
+    SystemDisk[] Disks { get; }
+
+    /// <summary>A disk's chain has lost a layer that had been merged: from now on the manifest, durably, names it no more.</summary>
+    /// <param name="index">Which disk.</param>
+    /// <param name="disk">The disk without it.</param>
+    void Shorten(int index, SystemDisk disk);
+}
