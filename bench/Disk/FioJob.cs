@@ -26,24 +26,25 @@ internal sealed record FioJob(DiskKind Disk, string Pattern, int BlockBytes, int
     {
         "randread" => "random read",
         "randwrite" => "random write",
+        "write" when Requests is not null => "write, one a cluster",
         "read" => "sequential read",
         _ => "sequential write",
     };
 
-    /// <summary>The command that a guest runs.</summary>
+    /// <summary>fio's options for it, the first of which gives it its name.</summary>
     /// <param name="device">Path of the disk in the guest.</param>
-    /// <param name="seconds">How long, unless <see cref="Requests"/> says how much.</param>
+    /// <param name="milliseconds">How long, unless <see cref="Requests"/> says how much.</param>
     /// <param name="repetition">Counts from 0.</param>
-    public string Command(string device, double seconds, int repetition)
+    public string Options(string device, int milliseconds, int repetition)
     {
         string engine = Depth == 1 ? "psync" : "libaio";
         string work = Requests is { } requests
-            ? $"--number_ios={requests} --blockalign={Layout.ClusterBytes}"
-            : $"--time_based --runtime={(int)(seconds * 1000)}ms --norandommap";
+            ? $"--number_ios={requests}"
+            : $"--time_based --runtime={milliseconds}ms --norandommap";
         long offset = OffsetBytes + (Requests is null ? 0 : repetition * SizeBytes);
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"fio --name=job --filename={device} --direct=1 --thread --gtod_reduce=1 --rw={Pattern} --bs={BlockBytes} "
-            + $"--ioengine={engine} --iodepth={Depth} --offset={offset} --size={SizeBytes} {work} --output-format=json");
+            $"--name=job --filename={device} --rw={Pattern}{(Requests is null ? "" : $":{Layout.ClusterBytes - BlockBytes}")} --bs={BlockBytes} --ioengine={engine} --iodepth={Depth} "
+            + $"--offset={offset} --size={SizeBytes} {work}");
     }
 }

@@ -6,7 +6,7 @@ internal sealed class Layout
     /// <summary>qcow2's default, of both monitors.</summary>
     public const int ClusterBytes = 64 << 10;
 
-    private const long Mebibyte = 1 << 20, AllocatedBytes = 128 * Mebibyte, UnreadBytes = 64 * Mebibyte;
+    private const long Mebibyte = 1 << 20, AllocatedBytes = 64 * Mebibyte, UnreadBytes = 64 * Mebibyte;
 
     /// <summary>Lays out for this many repetitions.</summary>
     /// <param name="repetitions">How often each measurement is made.</param>
@@ -24,7 +24,7 @@ internal sealed class Layout
                 (long offset, long size) = fresh ? (AllocatedBytes, UnreadBytes) : (0, AllocatedBytes);
                 jobs.Add(new FioJob(disk, "randread", 4096, depth, offset, size));
                 if (fresh) (offset, size) = (next, slice);
-                jobs.Add(new FioJob(disk, "randwrite", 4096, depth, offset, size) { Requests = fresh ? allocatingWrites : null });
+                jobs.Add(new FioJob(disk, fresh ? "write" : "randwrite", 4096, depth, offset, size) { Requests = fresh ? allocatingWrites : null });
                 if (fresh) next += slice * repetitions;
             }
 
@@ -44,8 +44,8 @@ internal sealed class Layout
     /// <summary>Size of the overlay and of its base.</summary>
     public long OverlayBytes { get; }
 
-    /// <summary>Writes what shall be allocated before anything is measured.</summary>
+    /// <summary>Writes what shall be allocated before anything is measured: options for fio.</summary>
     /// <param name="device">Path of the disk in the guest.</param>
     public static string Fill(string device) =>
-        $"fio --name=fill --filename={device} --direct=1 --thread --rw=write --bs=1M --size={AllocatedBytes} --output-format=terse";
+        $"--name=fill --filename={device} --rw=write --bs=1M --size={AllocatedBytes}";
 }

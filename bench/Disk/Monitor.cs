@@ -21,7 +21,7 @@ internal sealed partial class Monitor : IDisposable
         foreach (DiskKind kind in Enum.GetValues<DiskKind>())
             _devices[kind] = $"/dev/{_guest.Run($"cd /sys/block; grep -lx {kind.Serial()} vd*/serial").Split('/')[0]}";
         _guest.Run("cd /");
-        foreach (string device in _devices.Values.Distinct()) _guest.Run(Layout.Fill(device));
+        foreach (string device in _devices.Values.Distinct()) _guest.Run($"{Fio} --output-format=terse {Layout.Fill(device)}");
     }
 
     /// <summary>As tables call it.</summary>
@@ -30,14 +30,14 @@ internal sealed partial class Monitor : IDisposable
     /// <summary>Starts bgkvm.</summary>
     /// <param name="images">The bench guest's.</param>
     /// <param name="folder">For its files.</param>
-    /// <param name="layout">Of its disks.</param>
-    public static Monitor StartBgkvm(string images, string folder, Layout layout)
+    /// <param name="basis">Of its overlay.</param>
+    public static Monitor StartBgkvm(string images, string folder, string basis)
     {
-        (string raw, string blank) = MakeFiles(folder, layout);
+        string raw = MakeRaw(folder);
         string home = Path.Combine(folder, "home");
         string said = Run("bgkvm", home,
             [
-                "start", "bench", "--disk", $"{images}/system.img,format=raw", "--disk", $"{blank},format=raw", "--persistent", raw,
+                "start", "bench", "--disk", $"{images}/system.img,format=raw", "--disk", $"{basis},format=raw", "--persistent", raw,
                 "--kernel", $"{images}/vmlinux-6.1", "--initrd", $"{images}/initrd-6.1", "--append", CommandLine(images),
                 "--memory", $"{GuestMebibytes}M", "--cpus", "1", "--detach",
             ]);
@@ -50,13 +50,13 @@ internal sealed partial class Monitor : IDisposable
     /// <param name="ioThread">Whether disks have a thread of their own, as bgkvm's have.</param>
     /// <param name="images">The bench guest's.</param>
     /// <param name="folder">For its files.</param>
-    /// <param name="layout">Of its disks.</param>
-    public static Monitor StartQemu(string aio, bool ioThread, string images, string folder, Layout layout)
+    /// <param name="basis">Of its overlay.</param>
+    public static Monitor StartQemu(string aio, bool ioThread, string images, string folder, string basis)
     {
-        (string raw, string blank) = MakeFiles(folder, layout);
+        string raw = MakeRaw(folder);
         string system = Path.Combine(folder, "system.qcow2"), overlay = Path.Combine(folder, "overlay.qcow2");
         Run("qemu-img", folder, ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", $"{images}/system.img", system]);
-        Run("qemu-img", folder, ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", blank, overlay]);
+        Run("qemu-img", folder, ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", basis, overlay]);
         List<string> arguments =
         [
             "-M", "microvm,acpi=on,pic=on,pit=on,rtc=on,isa-serial=on,ioapic2=off", "-accel", "kvm", "-cpu", "host", "-smp", "1",
@@ -85,9 +85,21 @@ internal sealed partial class Monitor : IDisposable
         return new Monitor($"QEMU {aio}{(ioThread ? ", iothread" : "")}", qemu, qemu.Kill);
     }
 
-    /// <summary>Makes one measurement.</summary>
-    public FioResult Measure(FioJob job, double seconds, int repetition) =>
-        FioResult.Parse(_guest.Run(job.Command(_devices[job.Disk], seconds, repetition)));
+    /// <summary>Makes measurements, one after the other; all in one fio, whose start takes as long as one of them.</summary>
+    /// <returns>Requests a second.</returns>
+    /// <exception cref="InvalidDataException">fio failed.</exception>
+    public IReadOnlyList<double> Measure(IReadOnlyList<FioJob> jobs, int milliseconds, int repetition)
+    {
+        // A line that is typed has to be short.
+        _guest.Run("rm -f /tmp/jobs");
+        foreach (FioJob job in jobs)
+            _guest.Run($"echo '{job.Options(_devices[job.Disk], milliseconds, repetition)} --stonewall' >>/tmp/jobs");
+        string[] lines = _guest.Run(
+            $"{Fio} --gtod_reduce=1 --output-format=terse $(cat /tmp/jobs) | cut -d ';' -f {TerseFields}").Split('\n');
+        return lines.Length == jobs.Count
+            ? [.. jobs.Zip(lines, RequestsPerSecond)]
+            : throw new InvalidDataException($"fio failed: {string.Join('\n', lines)}");
+    }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -98,23 +110,40 @@ internal sealed partial class Monitor : IDisposable
         _console.Dispose();
     }
 
+    // Version 3 of the terse format: error, then KiB and milliseconds of reads, and of writes.
+    private const string TerseFields = "5,6,9,47,50";
+
+    private const string Fio = "fio --direct=1 --thread";
+
+    private static double RequestsPerSecond(FioJob job, string line)
+    {
+        double[] fields = [.. line.Split(';').Select(field => double.Parse(field, CultureInfo.InvariantCulture))];
+        return fields is [0, var read, var readTime, var written, var writeTime] && read + written > 0
+            ? (read + written) * 1024 / job.BlockBytes / (Math.Max(readTime, writeTime) / 1000)
+            : throw new InvalidDataException($"fio failed: {line}");
+    }
+
     /// <summary>Memory of every guest.</summary>
     public const int GuestMebibytes = 192;
 
     private static string CommandLine(string images) => File.ReadAllText($"{images}/cmdline").Trim();
 
-    /// <summary>The files of the disks: the same content for everyone.</summary>
-    private static (string Raw, string Base) MakeFiles(string folder, Layout layout)
+    /// <summary>The base of all overlays.</summary>
+    public static string MakeBase(string folder, Layout layout)
     {
         Directory.CreateDirectory(folder);
-        string raw = Path.Combine(folder, "raw.img"), blank = Path.Combine(folder, "base.img");
-        foreach ((string path, long size) in new[] { (raw, Layout.RawBytes), (blank, layout.OverlayBytes) })
-        {
-            Run("qemu-img", folder, ["create", "-q", "-f", "raw", path, $"{size}"]);
-            Run("qemu-io", folder, ["-f", "raw", "-c", $"write -q -P 0xa5 0 {size}", path]);
-        }
+        string path = Path.Combine(folder, "base.img");
+        Run("qemu-img", folder, ["create", "-q", "-f", "raw", path, $"{layout.OverlayBytes}"]);
+        Run("qemu-io", folder, ["-f", "raw", "-c", $"write -q -P 0xa5 0 {layout.OverlayBytes}", path]);
+        return path;
+    }
 
-        return (raw, blank);
+    private static string MakeRaw(string folder)
+    {
+        Directory.CreateDirectory(folder);
+        string path = Path.Combine(folder, "raw.img");
+        Run("qemu-img", folder, ["create", "-q", "-f", "raw", path, $"{Layout.RawBytes}"]);
+        return path;
     }
 
     private static Process Start(string program, string home, IEnumerable<string> arguments)

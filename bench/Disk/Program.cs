@@ -8,8 +8,7 @@ if (args is not ([_, _] or [_, _, "--quick"]))
 
 (string images, string results) = (Path.GetFullPath(args[0]), Path.GetFullPath(args[1]));
 bool quick = args.Length == 3, emulated = Environment.GetEnvironmentVariable("BGKVM_RIG") == "1";
-int repetitions = quick ? 2 : 5;
-double seconds = emulated ? 0.6 : 3;
+int repetitions = quick ? 3 : 9, milliseconds = emulated ? 300 : 2000;
 Layout layout = new(repetitions, allocatingWrites: emulated ? 256 : 4096);
 if (emulated)
 {
@@ -23,13 +22,14 @@ string folder = Path.Combine(Environment.CurrentDirectory, "disk-bench");
 List<Disk.Monitor> monitors = [];
 try
 {
-    monitors.Add(Disk.Monitor.StartBgkvm(images, Path.Combine(folder, "bgkvm"), layout));
+    string basis = Disk.Monitor.MakeBase(folder, layout);
+    monitors.Add(Disk.Monitor.StartBgkvm(images, Path.Combine(folder, "bgkvm"), basis));
     Console.Error.WriteLine("bgkvm ready");
     foreach (string aio in (string[])["threads", "io_uring"])
     {
         foreach (bool thread in (bool[])[false, true])
         {
-            monitors.Add(Disk.Monitor.StartQemu(aio, thread, images, Path.Combine(folder, $"{aio}-{thread}"), layout));
+            monitors.Add(Disk.Monitor.StartQemu(aio, thread, images, Path.Combine(folder, $"{aio}-{thread}"), basis));
             Console.Error.WriteLine($"{monitors[^1].Name} ready");
         }
     }
@@ -37,10 +37,15 @@ try
     Samples samples = new(layout.Jobs, [.. monitors.Select(monitor => monitor.Name)]);
     for (int repetition = 0; repetition < repetitions; repetition++)
     {
-        foreach (FioJob job in layout.Jobs)
+        foreach (FioJob[] jobs in layout.Jobs.GroupBy(job => job.Disk).Select(group => group.ToArray()))
         {
-            foreach (Disk.Monitor monitor in monitors) samples.Add(job, monitor.Name, monitor.Measure(job, seconds, repetition));
-            Console.Error.WriteLine($"{repetition + 1}/{repetitions} {samples.Line(job)}");
+            foreach (Disk.Monitor monitor in monitors)
+            {
+                foreach ((FioJob job, double result) in jobs.Zip(monitor.Measure(jobs, milliseconds, repetition)))
+                    samples.Add(job, monitor.Name, result);
+            }
+
+            foreach (FioJob job in jobs) Console.Error.WriteLine($"{repetition + 1}/{repetitions} {samples.Line(job)}");
         }
     }
 

@@ -26,7 +26,8 @@ internal sealed class Samples
     }
 
     /// <summary>Adds one.</summary>
-    public void Add(FioJob job, string monitor, FioResult result) => _samples[(job, monitor)].Add(result.RequestsPerSecond);
+    public void Add(FioJob job, string monitor, double requestsPerSecond) =>
+        _samples[(job, monitor)].Add(requestsPerSecond);
 
     /// <summary>A row of the table.</summary>
     public string Line(FioJob job)
