@@ -8,7 +8,7 @@ if (args is not ([_, _] or [_, _, "--quick"]))
 
 (string images, string results) = (Path.GetFullPath(args[0]), Path.GetFullPath(args[1]));
 bool quick = args.Length == 3, emulated = Environment.GetEnvironmentVariable("BGKVM_RIG") == "1";
-int repetitions = quick ? 3 : 9, milliseconds = emulated ? 300 : 2000;
+int repetitions = quick ? 1 : 5, milliseconds = emulated ? 300 : 2000;
 Layout layout = new(repetitions, allocatingWrites: emulated ? 256 : 4096);
 if (emulated)
 {
