@@ -1,3 +1,4 @@
+using System.Globalization;
 using Disk;
 
 if (args is not ([_, _] or [_, _, "--quick"]))
@@ -8,8 +9,8 @@ if (args is not ([_, _] or [_, _, "--quick"]))
 
 (string images, string results) = (Path.GetFullPath(args[0]), Path.GetFullPath(args[1]));
 bool quick = args.Length == 3, emulated = Environment.GetEnvironmentVariable("BGKVM_RIG") == "1";
-int repetitions = quick ? 1 : 5, milliseconds = emulated ? 300 : 2000;
-Layout layout = new(repetitions, allocatingWrites: emulated ? 256 : 4096);
+int repetitions = quick ? 3 : 9, milliseconds = emulated ? 300 : 2000;
+Layout layout = new(repetitions, allocatingWrites: emulated ? 128 : 4096);
 if (emulated)
 {
     // Nothing but the monitors shall use the one processor: what is written stays in memory.
@@ -19,41 +20,36 @@ if (emulated)
 }
 
 string folder = Path.Combine(Environment.CurrentDirectory, "disk-bench");
-List<Disk.Monitor> monitors = [];
+List<Contender> contenders = [];
 try
 {
-    string basis = Disk.Monitor.MakeBase(folder, layout);
-    monitors.Add(Disk.Monitor.StartBgkvm(images, Path.Combine(folder, "bgkvm"), basis));
-    Console.Error.WriteLine("bgkvm ready");
-    foreach (string aio in (string[])["threads", "io_uring"])
-    {
-        foreach (bool thread in (bool[])[false, true])
-        {
-            monitors.Add(Disk.Monitor.StartQemu(aio, thread, images, Path.Combine(folder, $"{aio}-{thread}"), basis));
-            Console.Error.WriteLine($"{monitors[^1].Name} ready");
-        }
-    }
+    string basis = Contender.MakeBase(folder, layout);
+    contenders.Add(Contender.StartBgkvm(images, Path.Combine(folder, "bgkvm"), basis));
+    foreach ((string aio, bool thread) in new[] { ("threads", false), ("io_uring", false), ("io_uring", true) })
+        contenders.Add(Contender.StartQemu(aio, thread, images, Path.Combine(folder, $"{aio}-{thread}"), basis));
 
-    Samples samples = new(layout.Jobs, [.. monitors.Select(monitor => monitor.Name)]);
+    Samples samples = new(layout.Jobs, [.. contenders.Select(contender => contender.Name)]);
     for (int repetition = 0; repetition < repetitions; repetition++)
     {
         foreach (FioJob[] jobs in layout.Jobs.GroupBy(job => job.Disk).Select(group => group.ToArray()))
         {
-            foreach (Disk.Monitor monitor in monitors)
+            // Each begins once, lest one of them always comes after the same other.
+            for (int i = 0; i < contenders.Count; i++)
             {
-                foreach ((FioJob job, double result) in jobs.Zip(monitor.Measure(jobs, milliseconds, repetition)))
-                    samples.Add(job, monitor.Name, result);
+                Contender contender = contenders[(i + repetition) % contenders.Count];
+                foreach ((FioJob job, double result) in jobs.Zip(contender.Measure(jobs, milliseconds, repetition)))
+                    samples.Add(job, contender.Name, result);
             }
-
-            foreach (FioJob job in jobs) Console.Error.WriteLine($"{repetition + 1}/{repetitions} {samples.Line(job)}");
         }
+
+        Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{repetition + 1} of {repetitions}\n{samples.Table()}"));
     }
 
-    samples.Write(results);
+    samples.Write(results, quick, emulated);
 }
 finally
 {
-    foreach (Disk.Monitor monitor in monitors) monitor.Dispose();
+    foreach (Contender contender in contenders) contender.Dispose();
     if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
 }
 

@@ -46,7 +46,6 @@ start_machine() {
         qemu+=(-drive "if=none,format=raw,cache=unsafe,discard=unmap,id=${disk%%=*},file=${disk#*=}"
             -device "virtio-blk-pci,drive=${disk%%=*},serial=${disk%%=*}")
     done
-    if (( STEADY )); then qemu+=(-icount shift=3,sleep=off -rtc clock=vm); fi
     local nr=0 port
     for port in control stdout stderr out; do
         nr=$((nr + 1))

@@ -6,14 +6,14 @@ using Os.Tests.Driver;
 namespace Disk;
 
 /// <summary>A monitor with the bench guest in it, logged in, all disks filled as <see cref="Layout"/> wants them.</summary>
-internal sealed partial class Monitor : IDisposable
+internal sealed partial class Contender : IDisposable
 {
     private readonly Process _console;
     private readonly Guest _guest;
     private readonly Action _end;
     private readonly Dictionary<DiskKind, string> _devices = [];
 
-    private Monitor(string name, Process console, Action end)
+    private Contender(string name, Process console, Action end)
     {
         (Name, _console, _end) = (name, console, end);
         _guest = new Guest(console.StandardInput.BaseStream, console.StandardOutput.BaseStream);
@@ -31,7 +31,7 @@ internal sealed partial class Monitor : IDisposable
     /// <param name="images">The bench guest's.</param>
     /// <param name="folder">For its files.</param>
     /// <param name="basis">Of its overlay.</param>
-    public static Monitor StartBgkvm(string images, string folder, string basis)
+    public static Contender StartBgkvm(string images, string folder, string basis)
     {
         string raw = MakeRaw(folder);
         string home = Path.Combine(folder, "home");
@@ -42,7 +42,7 @@ internal sealed partial class Monitor : IDisposable
                 "--memory", $"{GuestMebibytes}M", "--cpus", "1", "--detach",
             ]);
         int pid = int.Parse(ProcessId().Match(said).Groups[1].ValueSpan, CultureInfo.InvariantCulture);
-        return new Monitor("bgkvm", Start("bgkvm", home, ["console", "bench"]), () => Process.GetProcessById(pid).Kill());
+        return new Contender("bgkvm", Start("bgkvm", home, ["console", "bench"]), () => Process.GetProcessById(pid).Kill());
     }
 
     /// <summary>Starts QEMU.</summary>
@@ -51,7 +51,7 @@ internal sealed partial class Monitor : IDisposable
     /// <param name="images">The bench guest's.</param>
     /// <param name="folder">For its files.</param>
     /// <param name="basis">Of its overlay.</param>
-    public static Monitor StartQemu(string aio, bool ioThread, string images, string folder, string basis)
+    public static Contender StartQemu(string aio, bool ioThread, string images, string folder, string basis)
     {
         string raw = MakeRaw(folder);
         string system = Path.Combine(folder, "system.qcow2"), overlay = Path.Combine(folder, "overlay.qcow2");
@@ -82,7 +82,7 @@ internal sealed partial class Monitor : IDisposable
         }
 
         Process qemu = Start("qemu-system-x86_64", folder, arguments);
-        return new Monitor($"QEMU {aio}{(ioThread ? ", iothread" : "")}", qemu, qemu.Kill);
+        return new Contender($"QEMU {aio}{(ioThread ? ", iothread" : "")}", qemu, qemu.Kill);
     }
 
     /// <summary>Makes measurements, one after the other; all in one fio, whose start takes as long as one of them.</summary>
