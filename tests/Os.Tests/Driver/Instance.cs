@@ -101,15 +101,12 @@ internal sealed class Instance : IDisposable
     /// <param name="memory">Guest memory.</param>
     /// <param name="cpus">vCPUs.</param>
     /// <param name="append">What is added to the demo's kernel command line.</param>
-    /// <param name="more">Further options.</param>
-    public Guest Start(string memory = "128M", int cpus = 1, string append = "", params string[] more)
+    public Guest Start(string memory = "128M", int cpus = 1, string append = "")
     {
         StartDetached(
-        [
             "--disk", $"{Images.SystemDisk},format=raw", "--persistent", PersistentDisk, "--kernel", Kernel, "--initrd", Initrd,
             "--append", $"{Images.CommandLine} {append}".Trim(), "--memory", memory,
-            "--cpus", cpus.ToString(CultureInfo.InvariantCulture), .. more,
-        ]);
+            "--cpus", cpus.ToString(CultureInfo.InvariantCulture));
         return Attach();
     }
 
@@ -142,15 +139,6 @@ internal sealed class Instance : IDisposable
     public ConsoleProcess AttachByCommand() => new(Executable, In("home"));
 
     public InstanceView Status() => Parse<InstanceView>(Do("status", Name, "--json"));
-
-    /// <summary>Makes a disk without content.</summary>
-    /// <returns>Its path.</returns>
-    public string MakeDisk(string name, long bytes)
-    {
-        using FileStream file = new(In(name), FileMode.CreateNew);
-        file.SetLength(bytes);
-        return file.Name;
-    }
 
     /// <summary>Starts a background reboot that prints its phases.</summary>
     public Command BeginReboot(params string[] options) =>
