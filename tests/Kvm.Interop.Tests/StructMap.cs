@@ -36,6 +36,8 @@ internal static class StructMap
             "base limit selector type present dpl db s l g avl unusable padding"),
         (typeof(KvmSregs), "struct kvm_sregs", 312,
             "cs ds es fs gs ss tr ldt gdt idt cr0 cr2 cr3 cr4 cr8 efer apic_base interrupt_bitmap"),
+        (typeof(KvmSregs2), "struct kvm_sregs2", 320,
+            "cs ds es fs gs ss tr ldt gdt idt cr0 cr2 cr3 cr4 cr8 efer apic_base flags pdptrs"),
         (typeof(KvmUserspaceMemoryRegion), "struct kvm_userspace_memory_region", 32,
             "slot flags guest_phys_addr memory_size userspace_addr"),
         (typeof(KvmVcpuEvents), "struct kvm_vcpu_events", 64,

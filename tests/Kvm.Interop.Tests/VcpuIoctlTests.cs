@@ -43,6 +43,22 @@ public sealed class VcpuIoctlTests : IDisposable
         Assert.Equal(Bytes.Of(sregs), Bytes.Of(got));
     }
 
+    [Fact, Trait("ioctl", "KVM_GET_SREGS2"), Trait("ioctl", "KVM_SET_SREGS2")]
+    public void Page_directory_pointers_go_round()
+    {
+        const ulong ProtectionEnable = 1, Paging = 1UL << 31, PhysicalAddressExtension = 1 << 5, Valid = 1;
+        Vcpu.Get(KvmIoctls.KVM_GET_SREGS2, out KvmSregs2 sregs);
+        Assert.Equal(0ul, sregs.Flags); // no PAE paging, no pointers
+        sregs.Cr0 |= ProtectionEnable | Paging;
+        sregs.Cr4 |= PhysicalAddressExtension;
+        sregs.Cr3 = 0x9000;
+        sregs.Flags = Valid;
+        for (int i = 0; i < UInt64Array4.Length; i++) sregs.PageDirectoryPointers[i] = (0x1000ul * (ulong)(i + 16)) | 1;
+        Vcpu.Set(KvmIoctls.KVM_SET_SREGS2, sregs);
+        Vcpu.Get(KvmIoctls.KVM_GET_SREGS2, out KvmSregs2 got);
+        Assert.Equal(Bytes.Of(sregs), Bytes.Of(got));
+    }
+
     [Fact]
     public void Impossible_system_registers_are_refused()
     {

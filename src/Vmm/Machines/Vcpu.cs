@@ -25,7 +25,7 @@ public sealed class Vcpu : IDisposable
     // Spinning here would keep the very CPU busy that the vCPU needs to reach its pause (2 CPUs: milliseconds instead of 20 us).
     private readonly ManualResetEventSlim _paused = new(false, spinCount: 0);
     private readonly FamBuffer<KvmMsrs, KvmMsrEntry> _msrs;
-    private readonly bool _hasTscOffset;
+    private readonly bool _hasTscOffset, _hasSregs2;
     private volatile bool _pauseRequested = true;
     private volatile bool _finished;
     private int _threadId;
@@ -43,6 +43,7 @@ public sealed class Vcpu : IDisposable
         _msrs.Header.Count = (uint)host.SavedMsrs.Length;
         for (int i = 0; i < host.SavedMsrs.Length; i++) _msrs.Entries[i].Index = host.SavedMsrs[i];
         _hasTscOffset = HasTscOffset();
+        _hasSregs2 = host.Check(KvmCap.Sregs2) != 0;
         _thread = new Thread(ThreadMain, 256 * 1024) { Name = $"vcpu{index}", IsBackground = true };
         _thread.Start();
         _paused.Wait();
@@ -94,7 +95,8 @@ public sealed class Vcpu : IDisposable
     {
         _fd.Get(KvmIoctls.KVM_GET_MP_STATE, out As<KvmMpState>(state.MpState));
         _fd.Get(KvmIoctls.KVM_GET_REGS, out As<KvmRegs>(state.Regs));
-        _fd.Get(KvmIoctls.KVM_GET_SREGS, out As<KvmSregs>(state.Sregs));
+        if (_hasSregs2) _fd.Get(KvmIoctls.KVM_GET_SREGS2, out As<KvmSregs2>(state.Sregs));
+        else _fd.Get(KvmIoctls.KVM_GET_SREGS, out As<KvmSregs>(state.Sregs));
         _fd.Get(KvmIoctls.KVM_GET_XSAVE, out As<KvmXsave>(state.Xsave));
         _fd.Get(KvmIoctls.KVM_GET_XCRS, out As<KvmXcrs>(state.Xcrs));
         _fd.Get(KvmIoctls.KVM_GET_DEBUGREGS, out As<KvmDebugRegs>(state.DebugRegs));
@@ -114,7 +116,8 @@ public sealed class Vcpu : IDisposable
     {
         _fd.Set(KvmIoctls.KVM_SET_MP_STATE, As<KvmMpState>(state.MpState));
         _fd.Set(KvmIoctls.KVM_SET_REGS, As<KvmRegs>(state.Regs));
-        _fd.Set(KvmIoctls.KVM_SET_SREGS, As<KvmSregs>(state.Sregs));
+        if (_hasSregs2) _fd.Set(KvmIoctls.KVM_SET_SREGS2, As<KvmSregs2>(state.Sregs));
+        else _fd.Set(KvmIoctls.KVM_SET_SREGS, As<KvmSregs>(state.Sregs));
         // A processor without XSAVE has none of these registers, and KVM refuses to set none.
         if (As<KvmXcrs>(state.Xcrs).Count > 0) _fd.Set(KvmIoctls.KVM_SET_XCRS, As<KvmXcrs>(state.Xcrs));
         _fd.Set(KvmIoctls.KVM_SET_XSAVE, As<KvmXsave>(state.Xsave));
