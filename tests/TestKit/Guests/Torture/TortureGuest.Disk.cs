@@ -185,6 +185,7 @@ public static partial class TortureGuest
             a.mov(__qword_ptr[rbp + (rdi * 8) + (uint)TortureField.SlotState], Written);
             a.jmp(next);
             a.Label(ref done);
+            a.nop(); // two labels cannot be at one instruction
         }
 
         // RAX: what sequence number RAX of slot RDI looks like.

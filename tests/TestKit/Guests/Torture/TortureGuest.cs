@@ -110,7 +110,7 @@ public static partial class TortureGuest
         checks.Prepare();
         events.Prepare();
         if (cpu == 0) disk.Prepare();
-        a.push(FlagsPattern);
+        a.push((int)FlagsPattern);
         a.popfq();
 
         a.Label(ref loop);
