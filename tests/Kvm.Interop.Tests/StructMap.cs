@@ -34,6 +34,7 @@ internal static class StructMap
         (typeof(KvmRunMmio), "__typeof__(((struct kvm_run *)0)->mmio)", 24, "phys_addr data len is_write"),
         (typeof(KvmSegment), "struct kvm_segment", 24,
             "base limit selector type present dpl db s l g avl unusable padding"),
+        (typeof(KvmSignalMask), "struct kvm_signal_mask", 4, "len"),
         (typeof(KvmSregs), "struct kvm_sregs", 312,
             "cs ds es fs gs ss tr ldt gdt idt cr0 cr2 cr3 cr4 cr8 efer apic_base interrupt_bitmap"),
         (typeof(KvmSregs2), "struct kvm_sregs2", 320,

@@ -163,6 +163,30 @@ public sealed class VcpuIoctlTests : IDisposable
         Assert.Equal((1, 0x35, 1, 1), (got.InterruptInjected, got.InterruptNumber, got.NmiPending, got.NmiMasked));
     }
 
+    [Fact, Trait("ioctl", "KVM_SET_SIGNAL_MASK")]
+    public void A_pending_signal_that_only_the_mask_lets_through_ends_the_run_before_the_guest_runs()
+    {
+        using FamBuffer<KvmSignalMask, byte> none = new(sizeof(ulong));
+        none.Header.Length = sizeof(ulong);
+        Vcpu.Get(KvmIoctls.KVM_GET_REGS, out KvmRegs before);
+        KickSignal.Hold();
+        try
+        {
+            KickSignal.Send(Libc.gettid());
+            Assert.Equal(0, Vcpu.Set(KvmIoctls.KVM_SET_SIGNAL_MASK, none));
+            Assert.Equal(Libc.EINTR, _vm.Run.Enter());
+            Assert.Equal(Libc.EINTR, _vm.Run.Enter()); // pending still
+            Vcpu.Clear(KvmIoctls.KVM_SET_SIGNAL_MASK);
+        }
+        finally
+        {
+            KickSignal.Release();
+        }
+
+        Vcpu.Get(KvmIoctls.KVM_GET_REGS, out KvmRegs after);
+        Assert.Equal(before.Rip, after.Rip);
+    }
+
     [Fact, Trait("ioctl", "KVM_GET_DEBUGREGS"), Trait("ioctl", "KVM_SET_DEBUGREGS")]
     public void Debug_registers_go_round()
     {

@@ -45,6 +45,7 @@ public static class KvmIoctls
     public static readonly IoctlSet<VcpuFd, KvmSregs> KVM_SET_SREGS = Ioctl.Set<VcpuFd, KvmSregs>(0x84);
     public static readonly IoctlExchange<VcpuFd, KvmMsrs> KVM_GET_MSRS = Ioctl.Exchange<VcpuFd, KvmMsrs>(0x88);
     public static readonly IoctlSet<VcpuFd, KvmMsrs> KVM_SET_MSRS = Ioctl.Set<VcpuFd, KvmMsrs>(0x89);
+    public static readonly IoctlSet<VcpuFd, KvmSignalMask> KVM_SET_SIGNAL_MASK = Ioctl.Set<VcpuFd, KvmSignalMask>(0x8b);
     public static readonly IoctlGet<VcpuFd, KvmLapicState> KVM_GET_LAPIC = Ioctl.Get<VcpuFd, KvmLapicState>(0x8e);
     public static readonly IoctlSet<VcpuFd, KvmLapicState> KVM_SET_LAPIC = Ioctl.Set<VcpuFd, KvmLapicState>(0x8f);
     public static readonly IoctlSet<VcpuFd, KvmCpuid2> KVM_SET_CPUID2 = Ioctl.Set<VcpuFd, KvmCpuid2>(0x90);

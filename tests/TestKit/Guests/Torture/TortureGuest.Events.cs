@@ -21,7 +21,7 @@ public static partial class TortureGuest
         private readonly List<(int Vector, Label Handler)> _handlers = [];
 
         // The two timer modes that expire once; the 8254 is the periodic one.
-        private bool ByDeadline => cpu >= 0;
+        private bool ByDeadline => cpu == 0;
 
         /// <summary>IOAPIC pins in use, with their vectors: 8254, console, power button, first disk.</summary>
         private static readonly (uint Pin, byte Vector)[] s_lines = [(0, PitVector), (4, SerialVector), (9, PowerVector), (16, DiskVector)];
