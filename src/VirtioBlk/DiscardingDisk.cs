@@ -16,6 +16,9 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
     private readonly IBlockBackend _below;
     private readonly MemoryFile _file;
     private readonly SafeMapping _mapping;
+
+    // Guards _written; the bytes themselves have no order among requests that overlap.
+    private readonly Lock _marking = new();
     private readonly Dictionary<long, ulong[]> _written = [];
 
     /// <summary>Begins without any writes of its own.</summary>
@@ -41,8 +44,12 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
         get
         {
             long sectors = 0;
-            foreach (ulong[] chunk in _written.Values)
-                foreach (ulong word in chunk) sectors += BitOperations.PopCount(word);
+            lock (_marking)
+            {
+                foreach (ulong[] chunk in _written.Values)
+                    foreach (ulong word in chunk) sectors += BitOperations.PopCount(word);
+            }
+
             return sectors * SectorBytes;
         }
     }
@@ -107,12 +114,18 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
     private static void Copy(nint from, nint to, nuint length) =>
         Buffer.MemoryCopy((void*)from, (void*)to, length, length);
 
-    private bool IsWritten(long sector) =>
-        _written.TryGetValue(sector / ChunkSectors, out ulong[]? chunk)
-        && (chunk[sector % ChunkSectors / 64] >> (int)(sector % 64) & 1) != 0;
+    private bool IsWritten(long sector)
+    {
+        lock (_marking)
+        {
+            return _written.TryGetValue(sector / ChunkSectors, out ulong[]? chunk)
+                && (chunk[sector % ChunkSectors / 64] >> (int)(sector % 64) & 1) != 0;
+        }
+    }
 
     private void MarkWritten(long offset, long length)
     {
+        using Lock.Scope scope = _marking.EnterScope();
         for (long sector = offset / SectorBytes; sector < (offset + length) / SectorBytes; sector++)
         {
             if (!_written.TryGetValue(sector / ChunkSectors, out ulong[]? chunk))

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Kvm.Interop;
 
 namespace VirtioBlk.Store.Tests;
 
@@ -55,6 +56,28 @@ public sealed class RawDiskTests : IDisposable
         byte[] expected = DiskIo.Pattern(1 << 20, 0xCD);
         expected.AsSpan(512, 100 << 10).Clear();
         Assert.Equal(expected, disk.ReadAll());
+    }
+
+    [Fact]
+    public unsafe void What_the_page_cache_holds_is_read_without_waiting_and_nothing_else()
+    {
+        string path = NewFile(4 << 20);
+        using RawDisk disk = RawDisk.Open(path, readOnly: false);
+        disk.WritePattern(0, 1 << 20, 6);
+        disk.Flush();
+        byte[] bytes = new byte[65536];
+        fixed (byte* at = bytes)
+        {
+            IoVec[] vectors = [new((nint)at, 512), new((nint)at + 512, 65024)];
+            Assert.True(disk.TryReadCached(vectors, 65536));
+            Assert.Equal(DiskIo.Pattern(65536, 6), bytes);
+
+            Assert.Equal(0, Qemu.Run("dd", [$"of={path}", "oflag=nocache", "conv=notrunc,fdatasync", "count=0"]).Status);
+            Assert.False(disk.TryReadCached(vectors, 65536));
+            disk.ReadBytes(65536, 65536);
+            Assert.True(disk.TryReadCached(vectors, 65536));
+            Assert.False(disk.TryReadCached(vectors, (4 << 20) - 512));
+        }
     }
 
     [Fact]

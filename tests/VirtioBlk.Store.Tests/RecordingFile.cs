@@ -28,7 +28,7 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
     /// <summary>What has happened so far. To be read when nothing more happens.</summary>
     public IReadOnlyList<Event> Events => _events;
 
-    /// <summary>Called before each write, with its number; may throw.</summary>
+    /// <summary>Called before each write, with its number; may throw, or wait.</summary>
     public Action<int>? BeforeWrite { get; set; }
 
     /// <summary>Writes asked for so far.</summary>
@@ -61,11 +61,16 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
         }
     }
 
+    public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) =>
+        Read(vectors, offset) == IoVecCursor.TotalBytes(vectors);
+
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
+        int number;
+        lock (_lock) number = Writes++;
+        BeforeWrite?.Invoke(number);
         lock (_lock)
         {
-            BeforeWrite?.Invoke(Writes++);
             byte[] bytes = new byte[IoVecCursor.TotalBytes(vectors)];
             int at = 0;
             foreach (IoVec vector in vectors)

@@ -80,6 +80,8 @@ public static unsafe partial class Libc
     public const int SEEK_END = 2;
     /// <summary>fallocate: do not change the file's size.</summary>
     public const int FALLOC_FL_KEEP_SIZE = 1;
+    /// <summary>preadv2 flag: EAGAIN instead of waiting for the disk.</summary>
+    public const int RWF_NOWAIT = 8;
     /// <summary>fallocate: free the range; it reads as zeros.</summary>
     public const int FALLOC_FL_PUNCH_HOLE = 2;
     /// <summary>fallocate: make the range read as zeros.</summary>
@@ -128,6 +130,10 @@ public static unsafe partial class Libc
     /// <summary>preadv(2).</summary>
     [LibraryImport(Lib, SetLastError = true)]
     public static partial nint preadv(int fd, IoVec* vectors, int count, long offset);
+
+    /// <summary>preadv2(2).</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial nint preadv2(int fd, IoVec* vectors, int count, long offset, int flags);
 
     /// <summary>pwritev(2).</summary>
     [LibraryImport(Lib, SetLastError = true)]

@@ -92,6 +92,19 @@ internal sealed unsafe class HostFile : IHostFile
     public long Read(ReadOnlySpan<IoVec> vectors, long offset) => Transfer(vectors, offset, _reader, writing: false);
 
     /// <inheritdoc/>
+    public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        if (vectors.Length > MaxVectors) return false;
+        // SAFETY: the caller vouches for the memory the vectors name; the kernel checks it again.
+        fixed (IoVec* first = vectors)
+        {
+            // Whatever stops it, a file system that knows no RWF_NOWAIT too: the waiting read finds out.
+            nint moved = Libc.preadv2(_reader.Fd, first, vectors.Length, offset, Libc.RWF_NOWAIT);
+            return moved == IoVecCursor.TotalBytes(vectors);
+        }
+    }
+
+    /// <inheritdoc/>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
         try

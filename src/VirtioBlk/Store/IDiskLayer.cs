@@ -4,8 +4,8 @@ namespace VirtioBlk.Store;
 /// A disk that can be a layer of a chain: written while it is on top, then frozen under others, later merged into.
 /// </summary>
 /// <remarks>
-/// At any time one thread may write and any number may read and flush. A reader sees a write of the same bytes either
-/// not at all or in full, sector by sector, as on a real disk.
+/// A reader sees a write of the same bytes that is under way either not at all or in full, sector by sector, as on a
+/// real disk.
 /// </remarks>
 public interface IDiskLayer : IBlockBackend
 {
@@ -16,9 +16,10 @@ public interface IDiskLayer : IBlockBackend
     DiskFormat Format { get; }
 
     /// <summary>
-    /// Refuses writes from now on. Does no I/O and takes no time that depends on anything, so it may be called inside a
-    /// pause, once the writer has stopped. The next <see cref="IBlockBackend.Flush"/> writes out what is still in
-    /// memory and then lets other processes open the file for reading; until then they are told that it is in use.
+    /// Refuses writes from now on; those under way have ended when it returns. Does no I/O of its own and takes no time
+    /// that depends on anything else, so it may be called inside a pause. The next <see cref="IBlockBackend.Flush"/>
+    /// writes out what is still in memory and then lets other processes open the file for reading; until then they are
+    /// told that it is in use.
     /// </summary>
     void Freeze();
 

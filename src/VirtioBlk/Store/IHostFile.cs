@@ -19,6 +19,10 @@ internal interface IHostFile : IDisposable
     /// <returns>Bytes read.</returns>
     long Read(ReadOnlySpan<IoVec> vectors, long offset);
 
+    /// <summary>Fills the memory if the host has all of it in its page cache.</summary>
+    /// <returns>False if not, or if the file ends before; the memory may then hold anything.</returns>
+    bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset);
+
     /// <summary>Writes everything.</summary>
     void Write(ReadOnlySpan<IoVec> vectors, long offset);
 

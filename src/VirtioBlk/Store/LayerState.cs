@@ -19,10 +19,4 @@ internal static class LayerStates
     public static bool TakesWrites(this LayerState state) => state is LayerState.Writable or LayerState.Thawed;
 
     public static LayerState Freeze(this LayerState state) => state.TakesWrites() ? LayerState.Frozen : state;
-
-    public static void ThrowUnlessWritable(this LayerState state, string path)
-    {
-        if (state.TakesWrites()) return;
-        throw new DiskException(path, state == LayerState.Frozen ? "is frozen" : "is open for reading only");
-    }
 }

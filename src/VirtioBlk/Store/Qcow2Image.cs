@@ -22,12 +22,8 @@ public sealed class Qcow2Image : IDiskLayer
     private readonly Header _header;
     private readonly Metadata _meta;
     private readonly LayerIo _io;
-    private readonly Lock _locking = new();
-
-    // Held by every call that may use the backing, so that SetBacking knows when the old one is no longer in use.
-    private readonly ReaderWriterLockSlim _backingUse = new();
+    private readonly LayerAccess _access;
     private readonly bool _ownsBacking;
-    private volatile LayerState _state;
     private bool _disposed;
 
     private Qcow2Image(
@@ -36,7 +32,7 @@ public sealed class Qcow2Image : IDiskLayer
         _ownsBacking = ownsBacking;
         _file = file;
         _header = header;
-        _state = state;
+        _access = new LayerAccess(file, state);
         _meta = new Metadata(file, header, maxCacheBytes);
         _io = new LayerIo(file, _meta) { Backing = backing };
     }
@@ -51,7 +47,7 @@ public sealed class Qcow2Image : IDiskLayer
     public long LengthBytes => _header.DiskBytes;
 
     /// <inheritdoc/>
-    public bool IsReadOnly => !_state.TakesWrites();
+    public bool IsReadOnly => !_access.State.TakesWrites();
 
     /// <summary>Size of a cluster, the unit of allocation, in bytes.</summary>
     public int ClusterBytes => _header.Geometry.ClusterBytes;
@@ -170,77 +166,43 @@ public sealed class Qcow2Image : IDiskLayer
     /// <inheritdoc/>
     public void Read(ReadOnlySpan<IoVec> vectors, long offset)
     {
-        _backingUse.EnterReadLock();
-        try
-        {
-            _io.Read(vectors, offset);
-        }
-        finally
-        {
-            _backingUse.ExitReadLock();
-        }
+        _io.Read(vectors, offset);
     }
+
+    /// <inheritdoc/>
+    public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) => _io.TryReadCached(vectors, offset);
 
     /// <inheritdoc/>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
-        _state.ThrowUnlessWritable(Path);
-        _backingUse.EnterReadLock();
-        try
-        {
-            _io.Write(vectors, offset);
-        }
-        finally
-        {
-            _backingUse.ExitReadLock();
-        }
+        using GracePeriod.Stay write = _access.Write();
+        _io.Write(vectors, offset);
     }
 
     /// <inheritdoc/>
     public void Discard(long offset, long length)
     {
-        _state.ThrowUnlessWritable(Path);
-        _backingUse.EnterReadLock();
-        try
-        {
-            _io.Discard(offset, length);
-        }
-        finally
-        {
-            _backingUse.ExitReadLock();
-        }
+        using GracePeriod.Stay write = _access.Write();
+        _io.Discard(offset, length);
     }
 
     /// <inheritdoc/>
     public void WriteZeroes(long offset, long length, bool mayUnmap)
     {
-        _state.ThrowUnlessWritable(Path);
-        _backingUse.EnterReadLock();
-        try
-        {
-            _io.WriteZeroes(offset, length, mayUnmap);
-        }
-        finally
-        {
-            _backingUse.ExitReadLock();
-        }
+        using GracePeriod.Stay write = _access.Write();
+        _io.WriteZeroes(offset, length, mayUnmap);
     }
 
     /// <summary>
     /// Makes everything the guest wrote durable, in the layers below first: what it wrote before a fork is in one of
-    /// those. Then the file is a sound image. May run on one thread while another one reads.
+    /// those. Then the file is a sound image.
     /// </summary>
     public void Flush()
     {
-        _backingUse.EnterReadLock();
-        try
+        using (_meta.InUse.Enter())
         {
             if (_io.Backing is IDiskLayer layer) layer.FlushForUpper();
             else _io.Backing?.Flush();
-        }
-        finally
-        {
-            _backingUse.ExitReadLock();
         }
 
         FlushThis();
@@ -249,33 +211,18 @@ public sealed class Qcow2Image : IDiskLayer
     /// <inheritdoc/>
     public void FlushForUpper()
     {
-        if (_state != LayerState.Thawed) Flush();
+        if (_access.State != LayerState.Thawed) Flush();
     }
 
     /// <inheritdoc/>
-    public void Freeze() => _state = _state.Freeze();
+    public void Freeze() => _access.Freeze();
 
     /// <inheritdoc/>
     public void Thaw()
     {
-        if (_state.TakesWrites()) return;
+        if (_access.State.TakesWrites()) return;
         Flush();
-        lock (_locking)
-        {
-            _file.MakeWritable();
-            _file.Lock(DiskLock.Exclusive);
-            try
-            {
-                CheckWritable();
-            }
-            catch
-            {
-                _file.Lock(DiskLock.Shared);
-                throw;
-            }
-
-            _state = LayerState.Thawed;
-        }
+        _access.Thaw(CheckWritable);
     }
 
     /// <summary>
@@ -291,22 +238,19 @@ public sealed class Qcow2Image : IDiskLayer
     /// <exception cref="DiskException">The layer is not writable, or its header has no room for the name.</exception>
     public IBlockBackend? SetBacking(IBlockBackend? backing, string? backingPath, DiskFormat? backingFormat)
     {
-        _state.ThrowUnlessWritable(Path);
+        using GracePeriod.Stay write = _access.Write();
         BackingChange change = BackingChange.Stage(
             _file, _header, backingPath is null ? null : BackingPaths.ForHeader(backingPath), backingFormat);
         IBlockBackend? old;
-        // With the writer kept out the refcount table, whose place is in the same sector, stays where it is.
-        _backingUse.EnterWriteLock();
-        try
+        // With flushes kept out the refcount table, whose place is in the same sector, stays where it is.
+        lock (_meta.WriteBack.Flushing)
         {
             change.Write();
             old = _io.Backing;
             _io.Backing = backing;
         }
-        finally
-        {
-            _backingUse.ExitWriteLock();
-        }
+
+        _meta.InUse.Wait();
 
         _file.Sync();
         return old;
@@ -322,13 +266,12 @@ public sealed class Qcow2Image : IDiskLayer
         _disposed = true;
         try
         {
-            if (_state != LayerState.ReadOnly) FlushThis();
+            if (_access.State != LayerState.ReadOnly) FlushThis();
         }
         finally
         {
             _file.Dispose();
             _io.Dispose();
-            _backingUse.Dispose();
             if (_ownsBacking) _io.Backing?.Dispose();
         }
     }
@@ -348,9 +291,6 @@ public sealed class Qcow2Image : IDiskLayer
     private void FlushThis()
     {
         _meta.WriteBack.Run(durable: true);
-        lock (_locking)
-        {
-            if (_state == LayerState.Frozen) _file.Lock(DiskLock.Shared);
-        }
+        _access.Share();
     }
 }

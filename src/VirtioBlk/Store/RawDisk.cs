@@ -9,14 +9,13 @@ namespace VirtioBlk.Store;
 public sealed class RawDisk : IDiskLayer
 {
     private readonly IHostFile _file;
-    private readonly Lock _locking = new();
-    private volatile LayerState _state;
+    private readonly LayerAccess _access;
 
     private RawDisk(IHostFile file, long lengthBytes, LayerState state)
     {
         _file = file;
         LengthBytes = lengthBytes;
-        _state = state;
+        _access = new LayerAccess(file, state);
     }
 
     /// <inheritdoc/>
@@ -29,7 +28,7 @@ public sealed class RawDisk : IDiskLayer
     public long LengthBytes { get; }
 
     /// <inheritdoc/>
-    public bool IsReadOnly => !_state.TakesWrites();
+    public bool IsReadOnly => !_access.State.TakesWrites();
 
     /// <summary>Opens a raw disk. Its size is read once, here.</summary>
     /// <param name="path">A regular file or a block device.</param>
@@ -67,9 +66,12 @@ public sealed class RawDisk : IDiskLayer
     }
 
     /// <inheritdoc/>
+    public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) => _file.TryReadCached(vectors, offset);
+
+    /// <inheritdoc/>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
-        _state.ThrowUnlessWritable(Path);
+        using GracePeriod.Stay write = _access.Write();
         _file.Write(vectors, offset);
     }
 
@@ -77,16 +79,13 @@ public sealed class RawDisk : IDiskLayer
     public void Flush()
     {
         _file.Sync();
-        lock (_locking)
-        {
-            if (_state == LayerState.Frozen) _file.Lock(DiskLock.Shared);
-        }
+        _access.Share();
     }
 
     /// <inheritdoc/>
     public void Discard(long offset, long length)
     {
-        _state.ThrowUnlessWritable(Path);
+        using GracePeriod.Stay write = _access.Write();
         // Where the host cannot free space the old content stays, which a discard allows.
         _file.TryPunch(offset, length);
     }
@@ -94,32 +93,27 @@ public sealed class RawDisk : IDiskLayer
     /// <inheritdoc/>
     public void WriteZeroes(long offset, long length, bool mayUnmap)
     {
-        _state.ThrowUnlessWritable(Path);
+        using GracePeriod.Stay write = _access.Write();
         if (mayUnmap && _file.TryPunch(offset, length)) return;
         if (_file.TryZero(offset, length)) return;
         _file.WriteZeros(offset, length);
     }
 
     /// <inheritdoc/>
-    public void Freeze() => _state = _state.Freeze();
+    public void Freeze() => _access.Freeze();
 
     /// <inheritdoc/>
     public void Thaw()
     {
-        if (_state.TakesWrites()) return;
+        if (_access.State.TakesWrites()) return;
         Flush();
-        lock (_locking)
-        {
-            _file.MakeWritable();
-            _file.Lock(DiskLock.Exclusive);
-            _state = LayerState.Thawed;
-        }
+        _access.Thaw();
     }
 
     /// <inheritdoc/>
     public void FlushForUpper()
     {
-        if (_state != LayerState.Thawed) Flush();
+        if (_access.State != LayerState.Thawed) Flush();
     }
 
     /// <summary>Flushes what has been written and closes the file.</summary>
@@ -127,7 +121,7 @@ public sealed class RawDisk : IDiskLayer
     {
         try
         {
-            if (_state != LayerState.ReadOnly) _file.Sync();
+            if (_access.State != LayerState.ReadOnly) _file.Sync();
         }
         finally
         {

@@ -49,6 +49,12 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
         return new Extent(kind, host == 0 ? 0 : host + inCluster, Math.Min(length, limit));
     }
 
+    /// <summary>Whether a look-up of that offset reads nothing from the file.</summary>
+    public bool IsCached(long offset) =>
+        cache.Has(L1EntryOffset(offset))
+        && Table(offset) is var table
+        && (table == 0 || cache.Has(EntryOffset(table, offset)));
+
     /// <summary>Makes sure that there is an L2 table for an offset.</summary>
     /// <returns>False if the refcount table must grow first.</returns>
     public bool TryMakeTable(long offset)
@@ -75,7 +81,7 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
     /// Maps guest clusters to clusters of the file that already hold their data. The L2 table exists.
     /// </summary>
     /// <param name="offset">Guest offset of the first, aligned.</param>
-    /// <param name="run">The clusters; all entries are in one page.</param>
+    /// <param name="run">The clusters; all entries are in one table.</param>
     public void SetData(long offset, ClusterRun run)
     {
         for (int i = 0; i < run.Count; i++)

@@ -1,27 +1,25 @@
-using System.Runtime.InteropServices;
 using Kvm.Interop;
 
 namespace VirtioBlk.Store.Qcow2;
 
 /// <summary>
-/// Guest reads and writes of one layer. Any number of threads read while one writes: only look-ups take the image's
-/// lock, data moves without it.
+/// Guest reads and writes of one layer, by any number of threads: only look-ups take the image's lock, data moves
+/// without it.
 /// </summary>
 /// <remarks>
-/// That is sound because a cluster gets its entry only after its data is in the file; because a cluster that has lost
-/// its entry is not taken again before a flush; and because a reader and a writer of the same guest bytes never meet in
-/// a layer: the writer of a top layer is also its reader, and a merge writes only what the layer above hides.
+/// That is sound because a cluster gets its entry only after its data is in the file; because whoever gives clusters a
+/// place or takes it away has claimed them; and because a cluster that has lost its entry is not taken again before
+/// those have finished who had looked it up: see <see cref="Metadata"/>.
 /// </remarks>
 /// <param name="file">The image.</param>
 /// <param name="meta">Its metadata.</param>
-internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposable
+internal sealed class LayerIo(IHostFile file, Metadata meta) : IDisposable
 {
     private readonly Geometry _geometry = meta.Header.Geometry;
     private readonly long _diskBytes = meta.Header.DiskBytes;
-    private byte* _padding;
-    private IoVec[] _padded = [];
+    private readonly PaddingPool _padding = new(2 * meta.Header.Geometry.ClusterBytes);
 
-    /// <summary>What is under this layer, or null.</summary>
+    /// <summary>What is under this layer, or null. May change while somebody is at work.</summary>
     public IBlockBackend? Backing { get; set; }
 
     /// <summary>See <see cref="IBlockBackend.Read"/>.</summary>
@@ -32,6 +30,7 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
             : new IoVec[vectors.Length]);
         for (long left = Check(vectors, offset); left > 0;)
         {
+            using GracePeriod.Stay stay = meta.InUse.Enter();
             Extent extent = meta.Lookup(offset, left);
             ReadOnlySpan<IoVec> piece = cursor.Take(extent.Length);
             switch (extent.Kind)
@@ -54,6 +53,31 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
         }
     }
 
+    /// <summary>See <see cref="IBlockBackend.TryReadCached"/>.</summary>
+    public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        IoVecCursor cursor = new(vectors, vectors.Length <= IoVecCursor.OnStack
+            ? stackalloc IoVec[IoVecCursor.OnStack]
+            : new IoVec[vectors.Length]);
+        using GracePeriod.Stay stay = meta.InUse.Enter();
+        for (long left = Check(vectors, offset); left > 0;)
+        {
+            if (!meta.TryLookup(offset, left, out Extent extent)) return false;
+            ReadOnlySpan<IoVec> piece = cursor.Take(extent.Length);
+            if (extent.Kind == ExtentKind.Data)
+            {
+                if (!file.TryReadCached(piece, extent.Host)) return false;
+            }
+            else if (IsZero(extent, offset)) IoVecCursor.Clear(piece);
+            else if (!TryReadBackingCached(piece, offset, extent.Length)) return false;
+
+            offset += extent.Length;
+            left -= extent.Length;
+        }
+
+        return true;
+    }
+
     /// <summary>See <see cref="IBlockBackend.Write"/>.</summary>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
@@ -63,13 +87,10 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
         for (long left = Check(vectors, offset); left > 0;)
         {
             meta.MakeRoom();
-            Extent extent = meta.Lookup(offset, left);
-            if (extent.Kind == ExtentKind.Data)
-                file.Write(cursor.Take(extent.Length), extent.Host);
-            else
-                extent = WriteNew(ref cursor, offset, extent);
-            offset += extent.Length;
-            left -= extent.Length;
+            long length = WriteInPlace(ref cursor, offset, left);
+            if (length == 0) length = WriteNew(ref cursor, offset, left);
+            offset += length;
+            left -= length;
         }
     }
 
@@ -109,36 +130,41 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public void Dispose() => _padding.Dispose();
+
+    /// <summary>Writes where this layer has data already.</summary>
+    /// <returns>Bytes written; 0 if it has none there.</returns>
+    private long WriteInPlace(ref IoVecCursor cursor, long offset, long left)
     {
-        // SAFETY: allocated by WriteNew, or null; no write is under way.
-        NativeMemory.AlignedFree(_padding);
-        _padding = null;
+        using GracePeriod.Stay stay = meta.InUse.Enter();
+        Extent extent = meta.Lookup(offset, left);
+        if (extent.Kind != ExtentKind.Data) return 0;
+        file.Write(cursor.Take(extent.Length), extent.Host);
+        return extent.Length;
     }
 
     /// <summary>Writes where this layer has no data yet.</summary>
-    /// <returns>The part that was written.</returns>
-    private Extent WriteNew(ref IoVecCursor cursor, long offset, Extent extent)
+    /// <returns>Bytes written; 0 if somebody else has just written there.</returns>
+    private long WriteNew(ref IoVecCursor cursor, long offset, long left)
     {
         long start = _geometry.Start(offset);
         long head = offset - start;
-        int want = (int)_geometry.Clusters(head + extent.Length);
+        left = Math.Min(left, StepBytes - head);
+        using ClusterClaims.Claim claim = Claim(offset, left);
+        Extent old = meta.Lookup(offset, left);
+        if (old.Kind == ExtentKind.Data) return 0;
+
         meta.MakeTable(offset);
-        bool isKept = extent.Host != 0;
-        ClusterRun run = isKept ? new ClusterRun(_geometry.Index(extent.Host), want) : meta.Take(want);
+        bool isKept = old.Host != 0;
+        int want = (int)_geometry.Clusters(head + old.Length);
+        ClusterRun run = isKept ? new ClusterRun(_geometry.Index(old.Host), want) : meta.Take(want);
         try
         {
             long room = (long)run.Count << _geometry.ClusterBits;
-            extent = extent with { Length = Math.Min(extent.Length, room - head) };
-            long tail = room - head - extent.Length;
-            ReadOnlySpan<IoVec> data = cursor.Take(extent.Length);
-            long host = run.First << _geometry.ClusterBits;
-            // Around the data comes what the guest saw there before: nothing needs to be written where that is zeros in
-            // a part of the file that has never held anything else.
-            if (run.IsFresh && IsZero(extent, start)) file.Write(data, host + head);
-            else file.Write(Pad(data, start, head, tail, extent), host);
+            old = old with { Length = Math.Min(old.Length, room - head) };
+            WriteRun(cursor.Take(old.Length), run, start, head, old);
             lock (meta.Gate) meta.Map.SetData(start, run);
-            return extent;
+            return old.Length;
         }
         catch
         {
@@ -147,23 +173,43 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
         }
     }
 
-    /// <summary>Puts the old content of the clusters' other bytes around data.</summary>
-    private ReadOnlySpan<IoVec> Pad(ReadOnlySpan<IoVec> data, long start, long head, long tail, Extent old)
+    /// <summary>Fills clusters with data and, around it, what the guest saw there before.</summary>
+    private void WriteRun(ReadOnlySpan<IoVec> data, ClusterRun run, long start, long head, Extent old)
     {
-        if (head == 0 && tail == 0) return data;
-        if (_padding is null) _padding = (byte*)NativeMemory.AlignedAlloc((nuint)_geometry.ClusterBytes * 2, 4096);
-        if (_padded.Length < data.Length + 2) _padded = new IoVec[data.Length + 2];
-        int count = 0;
-        if (head > 0) _padded[count++] = Old(_padding, start, head, old);
-        data.CopyTo(_padded.AsSpan(count));
-        count += data.Length;
-        if (tail > 0) _padded[count++] = Old(_padding + _geometry.ClusterBytes, start + head + old.Length, tail, old);
-        return _padded.AsSpan(0, count);
+        long host = run.First << _geometry.ClusterBits;
+        long tail = ((long)run.Count << _geometry.ClusterBits) - head - old.Length;
+        using GracePeriod.Stay stay = meta.InUse.Enter();
+        // Nothing needs to be written around it where that is zeros in a part of the file that has never held anything
+        // else.
+        if ((head == 0 && tail == 0) || (run.IsFresh && IsZero(old, start)))
+        {
+            file.Write(data, host + head);
+            return;
+        }
+
+        nint padding = _padding.Rent();
+        try
+        {
+            Span<IoVec> padded = data.Length + 2 <= IoVecCursor.OnStack
+                ? stackalloc IoVec[IoVecCursor.OnStack]
+                : new IoVec[data.Length + 2];
+            int count = 0;
+            if (head > 0) padded[count++] = Old(padding, start, head, old);
+            data.CopyTo(padded[count..]);
+            count += data.Length;
+            if (tail > 0)
+                padded[count++] = Old(padding + _geometry.ClusterBytes, start + head + old.Length, tail, old);
+            file.Write(padded[..count], host);
+        }
+        finally
+        {
+            _padding.Return(padding);
+        }
     }
 
-    private IoVec Old(byte* at, long offset, long length, Extent old)
+    private IoVec Old(nint at, long offset, long length, Extent old)
     {
-        IoVec vector = new((nint)at, (nuint)length);
+        IoVec vector = new(at, (nuint)length);
         if (old.Kind == ExtentKind.Zero) IoVecCursor.Clear([vector]);
         else ReadBacking([vector], offset, length);
         return vector;
@@ -171,46 +217,53 @@ internal sealed unsafe class LayerIo(IHostFile file, Metadata meta) : IDisposabl
 
     private void ReadBacking(ReadOnlySpan<IoVec> vectors, long offset, long length)
     {
-        long there = Backing is { } backing ? Math.Clamp(backing.LengthBytes - offset, 0, length) : 0;
+        IBlockBackend? backing = Backing;
+        long there = backing is null ? 0 : Math.Clamp(backing.LengthBytes - offset, 0, length);
         if (there == length)
         {
-            Backing!.Read(vectors, offset);
+            backing!.Read(vectors, offset);
             return;
         }
 
         IoVecCursor cursor = new(vectors, new IoVec[vectors.Length]);
-        if (there > 0) Backing!.Read(cursor.Take(there), offset);
+        if (there > 0) backing!.Read(cursor.Take(there), offset);
         IoVecCursor.Clear(cursor.Take(length - there));
     }
 
-    /// <summary>Takes the data away from whole clusters, as many as one table maps.</summary>
+    private bool TryReadBackingCached(ReadOnlySpan<IoVec> vectors, long offset, long length) =>
+        Backing is { } backing && offset + length <= backing.LengthBytes && backing.TryReadCached(vectors, offset);
+
+    /// <summary>Takes the data away from whole clusters, as many as one page maps.</summary>
     /// <returns>Bytes done.</returns>
     private long SetZeros(long offset, long length, bool keepSpace)
     {
         meta.MakeRoom();
-        Extent extent = meta.Lookup(offset, length);
         bool hideBacking = Backing is { } backing && offset < backing.LengthBytes;
-        if (extent.Kind == ExtentKind.Absent)
-        {
-            if (!hideBacking) return extent.Length;
-            // Without a table the extent is all that a table would map: do it in steps the cache can hold.
-            long step = (long)meta.Cache.PageBytes / 8 << _geometry.ClusterBits;
-            extent = extent with { Length = Math.Min(extent.Length, step) };
-            meta.MakeTable(offset);
-        }
+        Extent extent = meta.Lookup(offset, length);
+        if (extent.Kind == ExtentKind.Absent && !hideBacking) return extent.Length;
 
+        // Of what has no table the extent is all that a table would map: do it in steps the cache can hold.
+        length = Math.Min(extent.Length, StepBytes);
+        using ClusterClaims.Claim claim = Claim(offset, length);
+        if (hideBacking) meta.MakeTable(offset);
         lock (meta.Gate)
         {
-            for (long at = 0; at < extent.Length; at += _geometry.ClusterBytes)
+            for (long at = 0; at < length; at += _geometry.ClusterBytes)
                 meta.Map.SetZero(offset + at, keepSpace, hideBacking);
         }
 
-        return extent.Length;
+        return length;
     }
+
+    /// <summary>What a page of L2 entries maps.</summary>
+    private long StepBytes => (long)meta.Cache.PageBytes / 8 << _geometry.ClusterBits;
+
+    private ClusterClaims.Claim Claim(long offset, long length) =>
+        meta.Claims.Take(_geometry.Index(offset), _geometry.Clusters(offset + length));
 
     private bool IsZero(Extent extent, long offset) =>
         extent.Kind == ExtentKind.Zero
-        || (extent.Kind == ExtentKind.Absent && (Backing is null || offset >= Backing.LengthBytes));
+        || (extent.Kind == ExtentKind.Absent && !(Backing is { } backing && offset < backing.LengthBytes));
 
     private long Check(ReadOnlySpan<IoVec> vectors, long offset)
     {

@@ -27,11 +27,11 @@ internal sealed unsafe class MetaCache(IHostFile file, int clusterBytes, int cap
     /// <summary>Bytes in a page.</summary>
     public int PageBytes { get; } = Math.Min(clusterBytes, MaxPageBytes);
 
+    /// <summary>Whether a page of that kind waits to be written.</summary>
+    public bool IsDirty(MetaKind kind) => _dirty.Exists(page => page.Kind == kind);
+
     /// <summary>Half the cache waits to be written: time to flush, or reads would have no room.</summary>
     public bool IsCrowded => _dirty.Count >= capacity / 2;
-
-    /// <summary>Whether anything waits to be written.</summary>
-    public bool IsDirty => _dirty.Count > 0;
 
     /// <summary>The page with the byte at <paramref name="offset"/>.</summary>
     /// <exception cref="DiskException">
@@ -46,6 +46,9 @@ internal sealed unsafe class MetaCache(IHostFile file, int clusterBytes, int cap
         page.IsReferenced = true;
         return page;
     }
+
+    /// <summary>Whether <see cref="Get"/> of that offset reads nothing from the file.</summary>
+    public bool Has(long offset) => _pages.ContainsKey(offset & -PageBytes);
 
     /// <summary>Index of a 64-bit entry in its page.</summary>
     public int EntryIndex(long offset) => (int)(offset & (PageBytes - 1)) / 8;

@@ -1,7 +1,14 @@
 namespace VirtioBlk.Store.Qcow2;
 
-/// <summary>An image's metadata and the one lock over it.</summary>
-/// <remarks>Order of locks: <see cref="WriteBack.Flushing"/> before <see cref="Gate"/>.</remarks>
+/// <summary>An image's metadata and what guards it.</summary>
+/// <remarks>
+/// <para><see cref="Gate"/> is the lock over everything in memory; data moves without it. Two more things make that
+/// sound. <see cref="Claims"/>: a guest cluster is given a place, or loses it, by one thread at a time.
+/// <see cref="InUse"/>: a cluster of the file that has lost its entry is not taken again while somebody may still read
+/// or write it who had looked it up before.</para>
+/// <para>Order: a claim, then <see cref="WriteBack.Flushing"/>, then <see cref="Gate"/>. Who is in <see cref="InUse"/>
+/// only looks up and moves data, and waits for none of the others.</para>
+/// </remarks>
 internal sealed class Metadata
 {
     /// <summary>Most of what a layer's metadata may take in memory; a chain has two or three layers.</summary>
@@ -22,7 +29,7 @@ internal sealed class Metadata
         Cache = new MetaCache(file, geometry.ClusterBytes, (int)Math.Min(pages, maxCacheBytes / pageBytes));
         Refcounts = new Refcounts(file, header, Cache);
         Map = new ClusterMap(file, header, Cache, Refcounts);
-        WriteBack = new WriteBack(file, geometry, Gate, Cache, Refcounts);
+        WriteBack = new WriteBack(file, geometry, Gate, Cache, Refcounts, InUse);
         _growth = new RefTableGrowth(file, header, Gate, Cache, Refcounts, WriteBack);
     }
 
@@ -30,6 +37,12 @@ internal sealed class Metadata
 
     /// <summary>Held for every use of <see cref="Cache"/>, <see cref="Refcounts"/> and <see cref="Map"/>.</summary>
     public Lock Gate { get; }
+
+    /// <summary>Guest clusters whose place is being changed.</summary>
+    public ClusterClaims Claims { get; } = new();
+
+    /// <summary>Where one is between looking up a place, or the backing, and having moved the data.</summary>
+    public GracePeriod InUse { get; } = new();
 
     public MetaCache Cache { get; }
 
@@ -45,12 +58,32 @@ internal sealed class Metadata
         lock (Gate) return Map.Lookup(offset, limit);
     }
 
+    /// <summary>The same, where neither the lock nor the file has to be waited for.</summary>
+    public bool TryLookup(long offset, long limit, out Extent extent)
+    {
+        extent = default;
+        if (!Gate.TryEnter()) return false;
+        try
+        {
+            if (!Map.IsCached(offset)) return false;
+            extent = Map.Lookup(offset, limit);
+            return true;
+        }
+        finally
+        {
+            Gate.Exit();
+        }
+    }
+
     /// <summary>Before each step of a writer: writes metadata out if too much of it waits.</summary>
     public void MakeRoom()
     {
-        bool crowded;
-        lock (Gate) crowded = Cache.IsCrowded || Refcounts.PendingClusters > Refcounts.MaxPending;
-        if (crowded) WriteBack.Run(durable: false);
+        if (!IsCrowded()) return;
+        lock (WriteBack.Flushing)
+        {
+            // Of the writers that have seen it one does the work.
+            if (IsCrowded()) WriteBack.Run(durable: false);
+        }
     }
 
     /// <summary>Makes sure that there is an L2 table for an offset.</summary>
@@ -58,12 +91,14 @@ internal sealed class Metadata
     {
         while (true)
         {
+            long full;
             lock (Gate)
             {
                 if (Map.TryMakeTable(offset)) return;
+                full = Refcounts.TableEntries;
             }
 
-            _growth.Grow();
+            _growth.Grow(full);
         }
     }
 
@@ -72,12 +107,14 @@ internal sealed class Metadata
     {
         while (true)
         {
+            long full;
             lock (Gate)
             {
                 if (Refcounts.TryTake(want, out ClusterRun run)) return run;
+                full = Refcounts.TableEntries;
             }
 
-            _growth.Grow();
+            _growth.Grow(full);
         }
     }
 
@@ -85,5 +122,10 @@ internal sealed class Metadata
     public void Release(ClusterRun run)
     {
         lock (Gate) Refcounts.Release(run);
+    }
+
+    private bool IsCrowded()
+    {
+        lock (Gate) return Cache.IsCrowded || Refcounts.PendingClusters > Refcounts.MaxPending;
     }
 }

@@ -13,19 +13,30 @@ namespace VirtioBlk.Store.Qcow2;
 internal sealed class RefTableGrowth(
     IHostFile file, Header header, Lock gate, MetaCache cache, Refcounts refcounts, WriteBack writeBack)
 {
-    /// <summary>Doubles the table. The image's one writer calls this, without the lock.</summary>
+    /// <summary>Doubles the table, unless somebody else has just done it. Called without the lock.</summary>
+    /// <param name="full">What <see cref="Refcounts.TableEntries"/> was when it was found to be full.</param>
     /// <exception cref="DiskException">It is as large as it can be.</exception>
-    public void Grow()
+    public void Grow(long full)
     {
         lock (writeBack.Flushing)
         {
-            writeBack.Run(durable: false);
-            lock (gate) Move();
+            while (true)
+            {
+                writeBack.Run(durable: false);
+                lock (gate)
+                {
+                    if (refcounts.TableEntries != full) return;
+                    // Meanwhile a writer may have put another block into the table, which is copied from the file.
+                    if (cache.IsDirty(MetaKind.RefTable)) continue;
+                    Move();
+                    return;
+                }
+            }
         }
     }
 
     /// <remarks>
-    /// Nothing is dirty. The new table and the blocks that count it go where the old one could not count, hence nothing
+    /// The file has the whole table. The new one and the blocks that count it go where the old one could not count, hence nothing
     /// is. The header is switched by one write inside one sector: before it nobody knows the new table, after it nobody
     /// needs the old.
     /// </remarks>

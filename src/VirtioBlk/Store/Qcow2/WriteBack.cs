@@ -11,7 +11,7 @@ namespace VirtioBlk.Store.Qcow2;
 /// <para>Refcount blocks go first, then the refcount table, L2 tables and the L1 table. Before each kind that points at
 /// something all that was written earlier, guest data included, is made durable: so nothing on disk ever points at a
 /// cluster that does not count as used, or whose content is not there yet. Clusters that have lost their last pointer
-/// are given back at the end.</para>
+/// are given back at the end, once nobody uses them any more.</para>
 /// <para>The pages are taken all at once under the image's lock, so they are one consistent state; they are written
 /// without it. A page that is changed meanwhile gets a new array and is dirty again. Flushes exclude each other.</para>
 /// </remarks>
@@ -20,8 +20,9 @@ namespace VirtioBlk.Store.Qcow2;
 /// <param name="gate">The image's lock.</param>
 /// <param name="cache">Its metadata.</param>
 /// <param name="refcounts">Its free space.</param>
+/// <param name="inUse">Where those are who may still use a cluster that has lost its entry.</param>
 internal sealed class WriteBack(
-    IHostFile file, Geometry geometry, Lock gate, MetaCache cache, Refcounts refcounts)
+    IHostFile file, Geometry geometry, Lock gate, MetaCache cache, Refcounts refcounts, GracePeriod inUse)
 {
     private const int MaxVectors = 128;
 
@@ -62,6 +63,7 @@ internal sealed class WriteBack(
 
     private void GiveBack(List<ClusterRun> freed)
     {
+        inUse.Wait();
         foreach (ClusterRun run in freed)
             file.TryPunch(run.First << geometry.ClusterBits, (long)run.Count << geometry.ClusterBits);
         List<(MetaPage, byte[])> pages;

@@ -1,0 +1,25 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+
+namespace VirtioBlk.Store.Qcow2;
+
+/// <summary>Memory for the bytes that come around a write into a new cluster: as many pieces as threads need one.</summary>
+/// <param name="bytes">Size of a piece.</param>
+internal sealed unsafe class PaddingPool(int bytes) : IDisposable
+{
+    private readonly ConcurrentBag<nint> _free = [];
+
+    /// <summary>A piece, to be returned to <see cref="Return"/>.</summary>
+    // SAFETY: freed in Dispose.
+    public nint Rent() => _free.TryTake(out nint piece) ? piece : (nint)NativeMemory.AlignedAlloc((nuint)bytes, 4096);
+
+    /// <summary>Takes a piece back.</summary>
+    public void Return(nint piece) => _free.Add(piece);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        // SAFETY: allocated by Rent; nobody has rented any now.
+        while (_free.TryTake(out nint piece)) NativeMemory.AlignedFree((void*)piece);
+    }
+}
