@@ -131,7 +131,8 @@ public static partial class TortureGuest
         private void WriteException(int vector)
         {
             Begin(vector);
-            a.mov(rax, __qword_ptr[rsp]); // RIP, or an error code
+            bool errorCode = vector is 8 or (>= 10 and <= 14) or 17 or 21;
+            a.mov(rax, __qword_ptr[rsp + (errorCode ? 8 : 0)]); // RIP
             a.mov(Field(TortureField.Got), rax);
             a.mov(Field(TortureField.Error), (int)TortureError.Exception + vector);
             Label stop = a.CreateLabel();
