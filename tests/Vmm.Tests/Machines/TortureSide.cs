@@ -1,6 +1,6 @@
+using System.Runtime.InteropServices;
 using CowMemory;
 using Kvm.Interop;
-using System.Runtime.InteropServices;
 using TestKit.Disks;
 using TestKit.Guests.Torture;
 using Vmm.Machines;
