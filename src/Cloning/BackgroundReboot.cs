@@ -28,7 +28,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         {
             Enter(RebootPhase.Prepare);
             using ForkPreparation prepared =
-                ForkPreparation.Make(instance, shadow => instance.ShadowPid = shadow, limit.Token);
+                ForkPreparation.Make(instance, request, shadow => instance.ShadowPid = shadow, limit.Token);
             using IDisposable givenUp = prepared.Shadow.EndWhen(limit.Token);
             limit.Token.ThrowIfCancellationRequested();
 
@@ -49,7 +49,10 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
 
             Enter(RebootPhase.After);
             long discarded = Aftermath.Run(instance, switched, ready.LastLine);
-            return Report(RebootOutcome.Switched, null, switched.Pause.Micros, discarded);
+            return Report(RebootOutcome.Switched, null, switched.Pause.Micros, discarded) with
+            {
+                DiscardedPath = prepared.DiscardedPath,
+            };
         }
         // What the host lacks is a refusal, not an abort: nothing had begun.
         catch (Exception e) when (e is not InstanceException { ExitCode: 4 })

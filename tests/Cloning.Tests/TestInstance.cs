@@ -22,18 +22,21 @@ internal sealed class TestInstance : IDisposable
     /// <param name="version">Of the kernel it boots.</param>
     /// <param name="folder">Where it lives; with disks there, it is started again. Null: in a folder that goes with it.</param>
     /// <param name="configure">Changes its configuration.</param>
-    public TestInstance(char version = '1', string? folder = null, Func<InstanceConfig, InstanceConfig>? configure = null)
+    /// <param name="systemDisksBefore">Empty system disks that the guest sees before the persistent one.</param>
+    public TestInstance(
+        char version = '1', string? folder = null, Func<InstanceConfig, InstanceConfig>? configure = null, int systemDisksBefore = 1)
     {
         _keep = folder is not null;
         _root = folder ?? Directory.CreateTempSubdirectory("bgkvm-test-").FullName;
         // The shadow is another process of the product itself, not of the test runner.
         ShadowHandle.Executable = Path.Combine(AppContext.BaseDirectory, "bgkvm-under-test", "bgkvm");
         Install(version);
-        foreach (string disk in new[] { "system.img", "data.img" })
-            using (FileStream file = new(In(disk), FileMode.OpenOrCreate)) file.SetLength(DiskBytes);
+        DiskConfig[] system = [.. Enumerable.Range(0, Math.Max(1, systemDisksBefore))
+            .Select(i => new DiskConfig(Image($"system{i}.img", DiskBytes), "raw", ReadOnly: false))];
+        DiskConfig persistent = new(Image("data.img", DiskBytes + (2 << 20)), "raw", ReadOnly: false, Persistent: true);
         InstanceDirectory directory = new(Directory.CreateDirectory(In("instance")).FullName);
         Config = new InstanceConfig(
-            "tiny", [new DiskConfig(In("system.img"), "raw", ReadOnly: false)], [In("data.img")],
+            "tiny", systemDisksBefore == 0 ? [persistent, .. system] : [.. system, persistent],
             In("kernel"), Initrd: null, CommandLine: "", MemoryMiB, Cpus: 1, InstanceConfig.DefaultReadyPattern);
         if (configure is not null) Config = configure(Config);
         Instance = Instance.Open(directory, Config, NullLoggerFactory.Instance);
@@ -96,9 +99,9 @@ internal sealed class TestInstance : IDisposable
 
     public Task<RebootReport> RebootInBackground(TimeSpan? timeout = null) => Reboot(RebootMode.Background, timeout);
 
-    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null) =>
+    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null, string? keepDiscarded = null) =>
         Instance.RebootAsync(
-            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit),
+            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit, keepDiscarded),
             new Progress(this), TestContext.Current.CancellationToken);
 
     /// <summary>Told of every phase of a reboot.</summary>
@@ -139,6 +142,13 @@ internal sealed class TestInstance : IDisposable
 
             return true;
         }
+    }
+
+    private string Image(string name, long bytes)
+    {
+        using FileStream file = new(In(name), FileMode.OpenOrCreate);
+        file.SetLength(bytes);
+        return file.Name;
     }
 
     private string In(string file) => Path.Combine(_root, file);

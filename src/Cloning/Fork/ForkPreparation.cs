@@ -51,12 +51,17 @@ internal sealed class ForkPreparation : IDisposable
     /// <summary>The rebooted OS's memory.</summary>
     public MemoryFile Fresh { get; private set; } = null!;
 
+    /// <summary>Where the discarded disks are to be kept, or null.</summary>
+    public string? DiscardedPath { get; private set; }
+
     /// <summary>Builds it all, or nothing.</summary>
     /// <param name="instance">The instance.</param>
+    /// <param name="request">What is asked for.</param>
     /// <param name="started">Told the shadow's process id.</param>
     /// <param name="cancellation">Gives up waiting for the shadow to start.</param>
     /// <exception cref="Exception">The host lacks something; the message says what.</exception>
-    public static ForkPreparation Make(Instance instance, Action<int> started, CancellationToken cancellation)
+    public static ForkPreparation Make(
+        Instance instance, RebootRequest request, Action<int> started, CancellationToken cancellation)
     {
         HostResources.Require(instance.Config, instance.Directory);
         // What an earlier reboot could not undo, because the host refused it then, is undone now.
@@ -68,6 +73,7 @@ internal sealed class ForkPreparation : IDisposable
         {
             made.Shadow = ShadowHandle.Start(instance.Config.Name, cancellation);
             started(made.Shadow.Pid);
+            if (request.KeepDiscarded is { } parent) made.DiscardedPath = DiscardedDisks.MakeDirectory(instance, parent);
             made.BuildMemoryAndMachines();
             return made;
         }
@@ -111,8 +117,9 @@ internal sealed class ForkPreparation : IDisposable
         Frozen?.Dispose();
         Fresh?.Dispose();
         if (_switched) return;
-        Next?.Dispose();
         InstanceLog log = _instance.Log;
+        if (DiscardedPath is not null) log.Tidy(() => Directory.Delete(DiscardedPath));
+        Next?.Dispose();
         log.Tidy(() => Overlays.Delete(_instance.Directory, _nextOverlays, keep: _before));
         if (_forked) return;
         Forked?.Dispose();
@@ -135,6 +142,8 @@ internal sealed class ForkPreparation : IDisposable
         DiskManifest next = Overlays.Create(
             instance.Directory, _before with { NextLayer = forked.NextLayer }, instance.Disks, "shadow");
         _nextOverlays = NextManifest = next;
+        if (DiscardedPath is not null)
+            NextManifest = next with { Kept = [.. next.Kept ?? [], .. DiscardedDisks.In(DiscardedPath, forked)] };
         ForkedDisks = Overlays.Open(instance.Directory, instance.Disks, forked);
 
         Forked = MachineBuilder.Build(instance.Host, instance.Config, instance.Machine.File.Duplicate(), MemoryView.Private,

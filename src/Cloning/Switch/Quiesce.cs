@@ -83,7 +83,7 @@ internal static partial class Quiesce
     // File systems are synced one after the other: while one is, the others' disks are silent.
     private static long Written(Machine machine) => machine.Disks.Sum(disk => disk.Counters.WrittenBytes);
 
-    private static bool AtWork(Instance instance) => instance.Machine.Disks.Skip(instance.Disks.Length).Any(disk => disk.InFlight > 0);
+    private static bool AtWork(Instance instance) => instance.PersistentSlots.Any(slot => instance.Machine.Disks[slot].InFlight > 0);
 
     [GeneratedRegex("Emergency (Sync|Remount) complete", RegexOptions.CultureInvariant)]
     private static partial Regex DoneMessage();

@@ -15,7 +15,7 @@ internal sealed record DiskContent(DiskManifest Manifest, IReadOnlySet<ulong> Sy
     {
         DiskManifest manifest = new ManifestFile(directory).Read();
         SystemDisk chain = SystemDisk.Open(directory.Layers, manifest.Chains[0]);
-        using RawDisk persistent = RawDisk.Open(config.PersistentDisks[0], readOnly: true);
+        using RawDisk persistent = RawDisk.Open(config.PersistentDisks[0].Path, readOnly: true);
         try
         {
             return new DiskContent(manifest, Read(chain.Device, first, last), Read(persistent, first, last));

@@ -58,7 +58,7 @@ internal sealed class FaultScene : IDisposable
         if (!Guest.Instance.Machine.Exited.Wait(s_limit)) throw new TimeoutException("the guest did not reset");
     }
 
-    public void HollowBase() => Hold(HostFaults.Hollow(_device!, Path.Combine(_root, "system.img")));
+    public void HollowBase() => Hold(HostFaults.Hollow(_device!, Path.Combine(_root, "system0.img")));
 
     /// <summary>Ends the instance and looks whether every record is on both disks.</summary>
     public void AssertRecordsKept()
@@ -79,8 +79,8 @@ internal sealed class FaultScene : IDisposable
 
     private InstanceConfig OnLoop(InstanceConfig config)
     {
-        (_device, IDisposable detach) = HostFaults.Loop(Path.Combine(_root, "system.img"));
+        (_device, IDisposable detach) = HostFaults.Loop(Path.Combine(_root, "system0.img"));
         _place.Push(detach);
-        return config with { SystemDisks = [new DiskConfig(_device, "raw", ReadOnly: false)] };
+        return config with { Disks = [new DiskConfig(_device, "raw", ReadOnly: false), config.PersistentDisks[0]] };
     }
 }

@@ -111,7 +111,11 @@ public sealed class KillTests : IDisposable
     private InstanceConfig Config => ConfigIn(_root);
 
     private static InstanceConfig ConfigIn(string root) => new(
-        "tiny", [new DiskConfig(Path.Combine(root, "system.img"), "raw", ReadOnly: false)], [Path.Combine(root, "data.img")],
+        "tiny",
+        [
+            new DiskConfig(Path.Combine(root, "system0.img"), "raw", ReadOnly: false),
+            new DiskConfig(Path.Combine(root, "data.img"), "raw", ReadOnly: false, Persistent: true),
+        ],
         Path.Combine(root, "kernel"), Initrd: null, CommandLine: "", TestInstance.MemoryMiB, Cpus: 1, InstanceConfig.DefaultReadyPattern);
 
     /// <summary>Waits until all vCPUs are parked and a thread waits in the kernel for the frozen file system.</summary>

@@ -16,6 +16,9 @@ internal sealed class TinyDisks(Assembler a)
     /// <summary>The first register of a virtio-mmio window.</summary>
     public const int Magic = 0x74726976;
 
+    /// <summary>Offset of the size in sectors in a window, low half.</summary>
+    public const int Capacity = 0x100;
+
     private const ulong FirstWindow = 0xFEB0_0000, FirstQueue = 0x19_0000;
     private const int WindowBytes = 0x200, QueueBytes = 0x1000;
     private const int QueueSize = 8;

@@ -58,6 +58,8 @@ public static class TinyOs
         a.mov(rsi, TinyDisks.Window(0));
         a.cmp(__dword_ptr[rsi], TinyDisks.Magic);
         a.jne(started);
+        a.cmp(__dword_ptr[rsi + TinyDisks.Capacity], ReadSector); // a persistent disk may be the first, and sealed
+        a.jbe(started);
         disks.Request(0, TinyDisks.Read, () => a.mov(rbx, ReadSector), panic);
         a.mov(__byte_ptr[TinyDisks.Data(0)], (byte)version);
         disks.Request(0, TinyDisks.Write, () => a.mov(rbx, WrittenSector), panic);
