@@ -29,7 +29,10 @@ public sealed class ShadowHandle : IDisposable
     /// <summary>Starts a shadow and waits until it says that it is able to work.</summary>
     /// <param name="instance">The instance's name.</param>
     /// <exception cref="ShadowException">It did not start, or cannot make machines.</exception>
-    public static ShadowHandle Start(string instance)
+    public static ShadowHandle Start(string instance) => Start(instance, Executable ?? "/proc/self/exe");
+
+    /// <inheritdoc cref="Start(string)"/>
+    internal static ShadowHandle Start(string instance, string program)
     {
         (SafeFd ours, SafeFd theirs) = UnixSocket.CreatePair();
         ShadowLink link = new(ours);
@@ -37,7 +40,7 @@ public sealed class ShadowHandle : IDisposable
         using (theirs)
         {
             UnixSocket.KeepOnExec(theirs, keep: true);
-            ProcessStartInfo start = new(Executable ?? "/proc/self/exe") { UseShellExecute = false };
+            ProcessStartInfo start = new(program) { UseShellExecute = false };
             start.ArgumentList.Add("shadow");
             start.ArgumentList.Add("--fd");
             start.ArgumentList.Add(theirs.Fd.ToString(provider: null));
