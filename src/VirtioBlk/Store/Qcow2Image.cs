@@ -9,9 +9,9 @@ namespace VirtioBlk.Store;
 /// after every <see cref="Flush"/>, and after a crash at any point at worst leaked clusters.
 /// </summary>
 /// <remarks>
-/// Not supported, and refused by name: encryption, external data files, compressed clusters, extended L2 entries,
-/// unknown incompatible features; and for writing: internal snapshots, the dirty bit, refcounts not 16 bits wide,
-/// version 2.
+/// Not supported, and refused by name: encryption, external data files, unknown incompatible features; and for writing:
+/// internal snapshots, the dirty bit, extended L2 entries, refcounts not 16 bits wide, version 2. New clusters are not
+/// compressed.
 /// </remarks>
 public sealed class Qcow2Image : IDiskLayer
 {
