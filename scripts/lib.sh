@@ -116,6 +116,16 @@ busybox_path() {
     printf '%s\n' "$CACHE/busybox/bin/busybox"
 }
 
+# firmware_path: Debian's SeaBIOS for machines like ours; from its package, unpacked in the cache where it is not installed.
+firmware_path() {
+    local path=/usr/share/seabios/bios-microvm.bin
+    if [[ ! -f $path ]]; then
+        once seabios unpack_package seabios
+        path=$CACHE/seabios$path
+    fi
+    printf '%s\n' "$path"
+}
+
 # make_ext4 FILE SIZE DIR [mke2fs option...]: an ext4 image of DIR's content, without root or loop device.
 # Fixed times and UUID: the same content gives the same image.
 make_ext4() {

@@ -34,6 +34,9 @@ public static class PlatformMap
     /// <summary>The chipset's reset control register.</summary>
     public const ushort ResetControlPort = 0xCF9;
 
+    /// <summary>First port of the firmware configuration device.</summary>
+    public const ushort FwCfgPort = 0x510;
+
     /// <summary>Start of the ACPI registers' window.</summary>
     public const ulong AcpiBase = 0xFEA0_0000;
     /// <summary>Size of the ACPI registers' window, bytes.</summary>
@@ -81,6 +84,14 @@ public static class PlatformMap
     public const ulong AcpiTablesStart = 0xE_0000;
     /// <summary>End of the area for ACPI tables (or firmware): 1 MiB.</summary>
     public const ulong AcpiTablesEnd = 0x10_0000;
+    /// <summary>Firmware lies here at the lowest; then it places the tables.</summary>
+    public const ulong FirmwareStart = 0xE_0000;
+    /// <summary>Firmware ends here.</summary>
+    public const ulong FirmwareEnd = 0x10_0000;
+    /// <summary>What KVM needs of the device hole on Intel processors: an identity map's page and a TSS's three.</summary>
+    public const ulong KvmPagesStart = 0xFEFF_C000;
+    /// <summary>Bytes of that.</summary>
+    public const ulong KvmPagesSize = 0x4000;
 
     /// <summary>Start of a virtio device's window.</summary>
     /// <param name="index">The device, from 0.</param>

@@ -47,13 +47,13 @@ public sealed class PartsTests
     {
         InstanceConfig stored = new("demo", [new("/d", "raw", false)], ["/p"], "/k", "/i", "quiet", 512, 1, "login:");
 
-        Assert.Equal(stored, new StartOptions(null, null, null, null, null, null, null, null).Over(stored));
+        Assert.Equal(stored, new StartOptions(null, null, null, null, null, null, null, null, null).Over(stored));
         Assert.Equal(
             stored with { Kernel = "/k2", Initrd = null, MemoryMiB = 1024, Cpus = 2, ReadyPattern = "up" },
-            new StartOptions([new("/d", "raw", false)], null, "/k2", "", null, 1024, 2, "up").Over(stored));
-        Assert.Equal(["/q", "/r"], new StartOptions(null, ["/q", "/r"], null, null, null, null, null, null).Over(stored).PersistentDisks);
+            new StartOptions([new("/d", "raw", false)], null, "/k2", null, "", null, 1024, 2, "up").Over(stored));
+        Assert.Equal(["/q", "/r"], new StartOptions(null, ["/q", "/r"], null, null, null, null, null, null, null).Over(stored).PersistentDisks);
         InstanceException refusal = Assert.Throws<InstanceException>(
-            () => new StartOptions([new("/d", "raw", true)], null, null, null, null, null, null, null).Over(stored));
+            () => new StartOptions([new("/d", "raw", true)], null, null, null, null, null, null, null, null).Over(stored));
         Assert.Equal(1, refusal.ExitCode);
         Assert.EndsWith("bgkvm delete demo", refusal.Message, StringComparison.Ordinal);
     }

@@ -89,11 +89,11 @@ public sealed class BackgroundRebootTests
     {
         using TestInstance guest = new('1');
         guest.Ask('F', "F");
-        File.Delete(guest.Config.Kernel);
+        File.Delete(guest.Config.Kernel!);
         RebootReport aborted = await guest.RebootInBackground();
 
         Assert.Equal(RebootOutcome.Aborted, aborted.Outcome);
-        Assert.Contains(guest.Config.Kernel, aborted.Reason, StringComparison.Ordinal);
+        Assert.Contains(guest.Config.Kernel!, aborted.Reason, StringComparison.Ordinal);
         await AssertUnharmed(guest);
     }
 

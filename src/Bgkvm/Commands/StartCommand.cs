@@ -35,6 +35,12 @@ internal sealed class StartCommand : CliCommand
         HelpName = "FILE",
     };
 
+    private readonly Option<string> _firmware = new("--firmware")
+    {
+        Description = "SeaBIOS image that boots from the first disk; auto is the host's own. Read again at every boot.",
+        HelpName = "auto|FILE",
+    };
+
     private readonly Option<string> _initrd = new("--initrd")
     {
         Description = "Initial RAM disk; read again at every boot. An empty FILE takes a stored one back.",
@@ -76,10 +82,11 @@ internal sealed class StartCommand : CliCommand
 
         Example:
           bgkvm start demo --disk system.img --persistent data.img --kernel vmlinuz --append "root=/dev/vda console=ttyS0"
+          bgkvm start web --disk debian-12.img --firmware auto --memory 1G --detach
         """)
     {
         Add(_name);
-        Option[] options = [_disks, _persistent, _kernel, _initrd, _append, _memory, _cpus, _ready, _detach];
+        Option[] options = [_disks, _persistent, _kernel, _firmware, _initrd, _append, _memory, _cpus, _ready, _detach];
         foreach (Option option in options) Add(option);
         _append.Validators.Add(AtMost2047Bytes);
         SetAction((parsed, _) => Execute(parsed));
@@ -124,6 +131,7 @@ internal sealed class StartCommand : CliCommand
             Given(_disks),
             Given(_persistent)?.Select(Path.GetFullPath).ToArray(),
             Given(_kernel),
+            Given(_firmware),
             Given(_initrd),
             Given(_append),
             GivenNumber(_memory),

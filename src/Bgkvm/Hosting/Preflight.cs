@@ -18,7 +18,8 @@ internal static class Preflight
     {
         CheckSocketPath(directory);
         CheckReadyPattern(config.ReadyPattern);
-        CheckFile("kernel", config.Kernel, Libc.O_RDONLY);
+        if (config.Kernel is { } kernel) CheckFile("kernel", kernel, Libc.O_RDONLY);
+        if (config.Firmware is { } firmware) CheckFile("firmware", firmware, Libc.O_RDONLY);
         if (config.Initrd is { } initrd) CheckFile("initrd", initrd, Libc.O_RDONLY);
         foreach (DiskConfig disk in config.SystemDisks) CheckFile("disk", disk.Path, Libc.O_RDONLY);
         foreach (string disk in config.PersistentDisks) CheckFile("persistent disk", disk, Libc.O_RDWR);

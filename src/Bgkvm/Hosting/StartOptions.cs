@@ -6,6 +6,7 @@ namespace Bgkvm.Hosting;
 /// <param name="Disks">System disks.</param>
 /// <param name="Persistent">Persistent disks, absolute paths.</param>
 /// <param name="Kernel">Kernel image.</param>
+/// <param name="Firmware">Firmware image, or <c>auto</c>.</param>
 /// <param name="Initrd">Initial RAM disk; empty for none.</param>
 /// <param name="Append">Kernel command line.</param>
 /// <param name="MemoryMiB">Guest memory, MiB.</param>
@@ -15,6 +16,7 @@ internal sealed record StartOptions(
     IReadOnlyList<DiskConfig>? Disks,
     IReadOnlyList<string>? Persistent,
     string? Kernel,
+    string? Firmware,
     string? Initrd,
     string? Append,
     int? MemoryMiB,
@@ -24,7 +26,7 @@ internal sealed record StartOptions(
     private const int DefaultMemoryMiB = 512;
 
     /// <summary>Whether the command line says nothing but the name.</summary>
-    public bool IsEmpty => this == new StartOptions(null, null, null, null, null, null, null, null);
+    public bool IsEmpty => this == new StartOptions(null, null, null, null, null, null, null, null, null);
 
     /// <summary>The configuration of a new instance.</summary>
     /// <exception cref="InstanceException">Something that must be said is not.</exception>
@@ -33,9 +35,10 @@ internal sealed record StartOptions(
         if (IsEmpty)
             throw new InstanceException($"there is no instance {name} in {InstanceDirectory.Home}", ExitCode.NoSuchInstance);
         if (Disks is null) throw new InstanceException($"{name} is new: it needs --disk", ExitCode.Usage);
-        if (Kernel is null) throw new InstanceException($"{name} is new: it needs --kernel", ExitCode.Usage);
+        if (Kernel is null && Firmware is null)
+            throw new InstanceException($"{name} is new: it needs --kernel or --firmware", ExitCode.Usage);
         return Over(new InstanceConfig(
-            name, Disks, [], Kernel, null, "", DefaultMemoryMiB, 1, InstanceConfig.DefaultReadyPattern));
+            name, Disks, [], null, null, "", DefaultMemoryMiB, 1, InstanceConfig.DefaultReadyPattern));
     }
 
     /// <summary>What a stopped instance shall be started with.</summary>
@@ -50,15 +53,29 @@ internal sealed record StartOptions(
                 + $"start it without --disk, or give up what it wrote: bgkvm delete {stored.Name}");
         }
 
-        return stored with
+        InstanceConfig chosen = ChooseBoot(stored);
+        return chosen with
         {
             PersistentDisks = Persistent ?? stored.PersistentDisks,
-            Kernel = Kernel is null ? stored.Kernel : Path.GetFullPath(Kernel),
-            Initrd = Initrd is null ? stored.Initrd : Initrd.Length == 0 ? null : Path.GetFullPath(Initrd),
+            Initrd = Initrd is null ? chosen.Initrd : Initrd.Length == 0 ? null : Path.GetFullPath(Initrd),
             CommandLine = Append ?? stored.CommandLine,
             MemoryMiB = MemoryMiB ?? stored.MemoryMiB,
             Cpus = Cpus ?? stored.Cpus,
             ReadyPattern = Ready ?? stored.ReadyPattern,
         };
+    }
+
+    /// <summary>A kernel given takes the place of stored firmware, and the other way round, with what belongs to it.</summary>
+    private InstanceConfig ChooseBoot(InstanceConfig stored)
+    {
+        if (Kernel is not null && Firmware is not null)
+            throw new InstanceException("--kernel and --firmware exclude each other", ExitCode.Usage);
+        if (Kernel is not null) return stored with { Kernel = Path.GetFullPath(Kernel), Firmware = null };
+        InstanceConfig chosen = Firmware is null
+            ? stored
+            : stored with { Firmware = FirmwareFile.Resolve(Firmware), Kernel = null, Initrd = null, CommandLine = "" };
+        if (chosen.Firmware is not null && (Append is { Length: > 0 } || Initrd is { Length: > 0 }))
+            throw new InstanceException("--append and --initrd are for --kernel; firmware reads the guest's own", ExitCode.Usage);
+        return chosen;
     }
 }

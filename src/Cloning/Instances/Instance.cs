@@ -275,7 +275,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         Machine machine = MachineBuilder.Build(Host, Config, file, MemoryView.Shared, Disks, PersistentDisks, ConsoleHub);
         try
         {
-            machine.Boot(MachineBuilder.BootConfig(Config));
+            machine.Boot(MachineBuilder.BootSource(Config));
             return machine;
         }
         catch

@@ -14,7 +14,9 @@ public static class MachineBuilder
     public static ulong MemoryBytes(InstanceConfig config) => (ulong)config.MemoryMiB << 20;
 
     /// <summary>What the instance boots.</summary>
-    public static LinuxBootConfig BootConfig(InstanceConfig config) => new(config.Kernel, config.Initrd, config.CommandLine);
+    public static BootSource BootSource(InstanceConfig config) => config.Firmware is { } firmware
+        ? new FirmwareBootConfig(firmware)
+        : new LinuxBootConfig(config.Kernel!, config.Initrd, config.CommandLine);
 
     /// <summary>Stand-ins for the persistent disks, as a shadow's new OS sees them.</summary>
     public static IReadOnlyList<IBlockBackend> Sealed(InstanceConfig config) =>

@@ -55,7 +55,7 @@ public static class ShadowProcess
         using Machine machine = MachineBuilder.Build(
             host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console);
         using ReadyWatch watch = new(console, ReadyWatch.Parse(begin.Config.ReadyPattern));
-        machine.Boot(MachineBuilder.BootConfig(begin.Config));
+        machine.Boot(MachineBuilder.BootSource(begin.Config));
 
         enter(RebootPhase.Boot);
         machine.Run();

@@ -3,67 +3,121 @@ using CowMemory;
 
 namespace Vmm.Acpi;
 
-/// <summary>Builds a machine's ACPI tables into guest memory.</summary>
-public static class AcpiTables
+/// <summary>
+/// A machine's ACPI tables as one block and the RSDP that leads to it, not yet bound to a place: pointers are offsets into the
+/// block. <see cref="WriteTo"/> puts them where a directly booted kernel looks, <see cref="TableLoader"/> tells firmware how to.
+/// </summary>
+public sealed class AcpiTables
 {
-    private const int RsdpSize = 36;
-    private const int Alignment = 16;
+    private const int RsdpSize = 36, RsdpXsdt = 24, RsdpFirstPart = 20, RsdpChecksum = 8, RsdpExtendedChecksum = 32;
+    private const int TableChecksum = 9;
+    internal const int Alignment = 16;
 
-    /// <summary>
-    /// Writes RSDP, DSDT, FADT, MADT and XSDT to the area below 1 MiB that the memory map reserves for them.
-    /// </summary>
+    private readonly List<AcpiPointer> _pointers = [];
+    private readonly List<(int Start, int Length)> _extents = [];
+    private byte[] _tables = [];
+
+    private AcpiTables(AcpiDescription description)
+    {
+        int dsdt = Add(Dsdt.Build(description.VirtioDeviceCount));
+        int fadt = Add(Fadt.Build());
+        Point(fadt + Fadt.DsdtOffset, sizeof(uint), dsdt);
+        Point(fadt + Fadt.ExtendedDsdtOffset, sizeof(ulong), dsdt);
+        int madt = Add(Madt.Build(description.CpuCount));
+        ReadOnlySpan<int> listed = [fadt, madt];
+        int xsdt = Add(AcpiTable.Build("XSDT", 1, new byte[listed.Length * sizeof(ulong)]));
+        for (int i = 0; i < listed.Length; i++)
+            Point(xsdt + AcpiTable.HeaderSize + (i * sizeof(ulong)), sizeof(ulong), listed[i]);
+        Rsdp = BuildRsdp(xsdt);
+    }
+
+    /// <summary>All tables but the RSDP.</summary>
+    public ReadOnlyMemory<byte> Tables => _tables;
+
+    /// <summary>The RSDP; its XSDT address, 8 bytes at <see cref="RsdpPointer"/>, is an offset into <see cref="Tables"/>.</summary>
+    public ReadOnlyMemory<byte> Rsdp { get; }
+
+    /// <summary>The places in <see cref="Tables"/> that hold offsets into <see cref="Tables"/>.</summary>
+    internal IReadOnlyList<AcpiPointer> Pointers => _pointers;
+
+    /// <summary>The place in <see cref="Rsdp"/> that holds an offset into <see cref="Tables"/>.</summary>
+    internal static AcpiPointer RsdpPointer => new(RsdpXsdt, sizeof(ulong));
+
+    /// <summary>Where each table's checksum is, and what it covers.</summary>
+    internal IEnumerable<(int Checksum, int Start, int Length)> Checksums =>
+        _extents.Select(table => (table.Start + TableChecksum, table.Start, table.Length));
+
+    /// <summary>The RSDP's two checksums (ACPI 6.4 §5.2.5.3).</summary>
+    internal static IEnumerable<(int Checksum, int Start, int Length)> RsdpChecksums =>
+        [(RsdpChecksum, 0, RsdpFirstPart), (RsdpExtendedChecksum, 0, RsdpSize)];
+
+    /// <summary>Builds DSDT, FADT, MADT, XSDT and RSDP.</summary>
     /// <param name="description">The machine.</param>
-    /// <param name="memory">Its memory, of at least 1 MiB.</param>
-    /// <returns>The RSDP's address, for boot_params. A guest that scans for it finds it too.</returns>
     /// <exception cref="ArgumentOutOfRangeException">More processors or devices than the platform has.</exception>
-    public static Gpa Build(AcpiDescription description, GuestMemory memory)
+    public static AcpiTables For(AcpiDescription description)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(description.CpuCount, 1, nameof(description));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(description.CpuCount, 254, nameof(description));
         ArgumentOutOfRangeException.ThrowIfNegative(description.VirtioDeviceCount, nameof(description));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(
             description.VirtioDeviceCount, PlatformMap.VirtioMaxDevices, nameof(description));
+        return new AcpiTables(description);
+    }
 
+    /// <summary>Puts everything into the area below 1 MiB that the memory map reserves for it, the RSDP first.</summary>
+    /// <param name="memory">Of at least 1 MiB.</param>
+    /// <returns>The RSDP's address, for boot_params. A guest that scans for it finds it too.</returns>
+    public Gpa WriteTo(GuestMemory memory)
+    {
         Gpa rsdp = new(PlatformMap.AcpiTablesStart);
-        Gpa next = rsdp + Align(RsdpSize);
-        Gpa Place(byte[] table)
-        {
-            Gpa place = next;
-            table.CopyTo(memory.Write(place, table.Length));
-            next += Align(table.Length);
-            return place;
-        }
-
-        Gpa fadt = Place(Fadt.Build(Place(Dsdt.Build(description.VirtioDeviceCount))));
-        Gpa madt = Place(Madt.Build(description.CpuCount));
-        Gpa xsdt = Place(Xsdt(fadt, madt));
-        Rsdp(xsdt).CopyTo(memory.Write(rsdp, RsdpSize));
+        Gpa tables = rsdp + (ulong)AlignUp(RsdpSize);
+        Write(memory, rsdp, Rsdp, [RsdpPointer], tables, RsdpChecksums);
+        Write(memory, tables, Tables, _pointers, tables, Checksums);
         return rsdp;
     }
 
-    private static ulong Align(int length) => (ulong)((length + Alignment - 1) & -Alignment);
-
-    private static byte[] Xsdt(params ReadOnlySpan<Gpa> tables)
+    private static void Write(
+        GuestMemory memory, Gpa place, ReadOnlyMemory<byte> content, IEnumerable<AcpiPointer> pointers, Gpa target,
+        IEnumerable<(int Checksum, int Start, int Length)> checksums)
     {
-        byte[] content = new byte[tables.Length * 8];
-        for (int i = 0; i < tables.Length; i++)
-            BinaryPrimitives.WriteUInt64LittleEndian(content.AsSpan(i * 8), tables[i].Value);
-        return AcpiTable.Build("XSDT", 1, content);
+        byte[] bytes = content.ToArray();
+        foreach (AcpiPointer pointer in pointers) pointer.Add(bytes, target.Value);
+        foreach ((int checksum, int start, int length) in checksums)
+        {
+            bytes[checksum] = 0;
+            bytes[checksum] = AcpiTable.Checksum(bytes.AsSpan(start, length));
+        }
+
+        bytes.CopyTo(memory.Write(place, bytes.Length));
     }
 
-    /// <summary>
-    /// ACPI 6.4 §5.2.5.3. No RSDT: nothing that lacks XSDT support can run on a hardware-reduced machine.
-    /// </summary>
-    private static byte[] Rsdp(Gpa xsdt)
+    private static int AlignUp(int length) => (length + Alignment - 1) & -Alignment;
+
+    /// <summary>No RSDT: nothing that lacks XSDT support can run on a hardware-reduced machine.</summary>
+    private static byte[] BuildRsdp(int xsdt)
     {
         byte[] rsdp = new byte[RsdpSize];
         "RSD PTR "u8.CopyTo(rsdp);
         AcpiTable.OemId.CopyTo(rsdp.AsSpan(9));
         rsdp[15] = 2;
-        rsdp[8] = AcpiTable.Checksum(rsdp.AsSpan(0, 20));
         BinaryPrimitives.WriteInt32LittleEndian(rsdp.AsSpan(20), RsdpSize);
-        BinaryPrimitives.WriteUInt64LittleEndian(rsdp.AsSpan(24), xsdt.Value);
-        rsdp[32] = AcpiTable.Checksum(rsdp);
+        RsdpPointer.Add(rsdp, (ulong)xsdt);
         return rsdp;
+    }
+
+    private int Add(byte[] table)
+    {
+        int start = AlignUp(_tables.Length);
+        Array.Resize(ref _tables, start + table.Length);
+        table.CopyTo(_tables, start);
+        _extents.Add((start, table.Length));
+        return start;
+    }
+
+    private void Point(int place, int size, int target)
+    {
+        AcpiPointer pointer = new(place, size);
+        pointer.Add(_tables, (ulong)target);
+        _pointers.Add(pointer);
     }
 }

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using CowMemory;
 
 namespace Vmm.Acpi;
 
@@ -11,8 +10,13 @@ internal static class Fadt
 
     // Offsets in the table.
     private const int CenturyOffset = 108, BootArchitectureOffset = 109, FlagsOffset = 112, ResetRegisterOffset = 116;
-    private const int ResetValueOffset = 128, MinorOffset = 131, DsdtOffset = 140;
+    private const int ResetValueOffset = 128, MinorOffset = 131;
     private const int SleepControlOffset = 244, SleepStatusOffset = 256, HypervisorOffset = 268;
+
+    /// <summary>Offset of the 32-bit address of the DSDT, which is all that SeaBIOS reads.</summary>
+    public const int DsdtOffset = 40;
+    /// <summary>Offset of the 64-bit address of the DSDT.</summary>
+    public const int ExtendedDsdtOffset = 140;
 
     // "A one says there is none or it is a device": the buttons are not fixed hardware.
     private const uint PowerButtonIsDevice = 1 << 4, SleepButtonIsDevice = 1 << 5;
@@ -20,7 +24,8 @@ internal static class Fadt
 
     private const ushort VgaNotPresent = 1 << 2;
 
-    public static byte[] Build(Gpa dsdt)
+    /// <summary>Builds it, with the DSDT's addresses 0.</summary>
+    public static byte[] Build()
     {
         byte[] content = new byte[Length - AcpiTable.HeaderSize];
         Span<byte> Field(int offset) => content.AsSpan(offset - AcpiTable.HeaderSize);
@@ -32,7 +37,6 @@ internal static class Fadt
         WriteByteRegister(Field(ResetRegisterOffset), PlatformMap.AcpiBase + PlatformMap.AcpiResetOffset);
         Field(ResetValueOffset)[0] = PlatformMap.AcpiResetValue;
         Field(MinorOffset)[0] = Minor;
-        BinaryPrimitives.WriteUInt64LittleEndian(Field(DsdtOffset), dsdt.Value);
         WriteByteRegister(Field(SleepControlOffset), PlatformMap.AcpiBase + PlatformMap.AcpiSleepControlOffset);
         WriteByteRegister(Field(SleepStatusOffset), PlatformMap.AcpiBase + PlatformMap.AcpiSleepStatusOffset);
         "BGKVM"u8.CopyTo(Field(HypervisorOffset));

@@ -24,5 +24,18 @@ public static class E820Map
         return map;
     }
 
+    /// <summary>
+    /// The raw material for firmware, which takes its own share from it before it hands a map to an OS: memory, and what of the
+    /// device hole looks free and is not.
+    /// </summary>
+    /// <param name="layout">The memory.</param>
+    public static IReadOnlyList<E820Entry> ForFirmware(MemoryLayout layout)
+    {
+        List<E820Entry> map = [new E820Entry(PlatformMap.KvmPagesStart, PlatformMap.KvmPagesSize, E820Type.Reserved)];
+        foreach (GuestRegion region in layout.Regions)
+            map.Add(new E820Entry(region.Start.Value, region.Length, E820Type.Usable));
+        return map;
+    }
+
     private static E820Entry Range(ulong start, ulong end, E820Type type) => new(start, end - start, type);
 }

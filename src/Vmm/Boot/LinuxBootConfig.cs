@@ -4,4 +4,4 @@ namespace Vmm.Boot;
 /// <param name="KernelPath">A bzImage, or an ELF vmlinux.</param>
 /// <param name="InitrdPath">The initial ramdisk, or null.</param>
 /// <param name="CommandLine">The kernel's command line; may be empty.</param>
-public sealed record LinuxBootConfig(string KernelPath, string? InitrdPath, string CommandLine);
+public sealed record LinuxBootConfig(string KernelPath, string? InitrdPath, string CommandLine) : BootSource;

@@ -12,7 +12,7 @@ public static class LinuxLoader
     /// <summary>Reads kernel and initrd into guest memory, and writes all the kernel needs to start.</summary>
     /// <param name="config">What to boot.</param>
     /// <param name="memory">The machine's memory. What it held before does not matter.</param>
-    /// <param name="rsdp">From <see cref="Acpi.AcpiTables.Build"/>.</param>
+    /// <param name="rsdp">From <see cref="Acpi.AcpiTables.WriteTo"/>.</param>
     /// <returns>How to start the boot processor.</returns>
     /// <exception cref="BootImageException">These files cannot be booted on this machine.</exception>
     public static BootEntry Load(LinuxBootConfig config, GuestMemory memory, Gpa rsdp)

@@ -7,8 +7,7 @@ namespace Vmm.Machines;
 /// <summary>The kernel's part of a machine: memory slots, interrupt controllers, timer, clock, event wiring.</summary>
 internal sealed class KvmVm : IDisposable
 {
-    // Below the BIOS area at the top of 4 GiB and above the devices: Intel needs three pages for a TSS and one for an identity map.
-    private const ulong IdentityMapAddress = 0xFEFF_C000, TssAddress = 0xFEFF_D000;
+    private const ulong IdentityMapAddress = PlatformMap.KvmPagesStart, TssAddress = PlatformMap.KvmPagesStart + 0x1000;
     private const uint IoeventfdDataMatch = 1, PitSpeakerDummy = 1, MemLogDirtyPages = 1;
     private const uint ClockRealtime = 4;
 

@@ -29,6 +29,8 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     private readonly I8042 _i8042;
     private readonly ResetRegister _controlA, _chipset;
     private readonly AcpiDevice _acpi;
+    private readonly FwCfg _fwCfg;
+    private readonly AcpiTables _tables;
     private readonly VirtioBlkDevice[] _disks;
     private readonly VirtioMmioTransport[] _transports;
     private bool _disposed;
@@ -54,12 +56,15 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         _controlA = ResetRegister.SystemControlA(this);
         _chipset = ResetRegister.ChipsetControl(this);
         _acpi = new AcpiDevice(Line(PlatformMap.AcpiGsi), this);
+        _tables = AcpiTables.For(new AcpiDescription(spec.Cpus, spec.Disks.Count));
+        _fwCfg = FirmwareItems.Describe(spec, Memory, _tables);
         _ports = new PortBus(
             new PortRange(PlatformMap.Com1Port, PlatformMap.SerialPorts, _console),
             new PortRange(PlatformMap.Com2Port, PlatformMap.SerialPorts, _channel),
             new PortRange(PlatformMap.CmosPort, PlatformMap.CmosPorts, _cmos),
             new PortRange(PlatformMap.I8042Port, PlatformMap.I8042Ports, _i8042),
             new PortRange(PlatformMap.SystemControlPort, 1, _controlA),
+            new PortRange(PlatformMap.FwCfgPort, FwCfg.Ports, _fwCfg),
             new PortRange(PlatformMap.ResetControlPort, 1, _chipset));
 
         _disks = new VirtioBlkDevice[spec.Disks.Count];
@@ -107,14 +112,22 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         }
     }
 
-    /// <summary>Puts kernel, initrd, command line, ACPI tables and boot parameters into memory and the first vCPU at the entry point.</summary>
-    /// <exception cref="BootImageException">What is wrong with them, in one line.</exception>
-    public void Boot(LinuxBootConfig source)
+    /// <summary>Puts what is to be booted into memory, and the first vCPU where it begins. Only while paused and empty.</summary>
+    /// <exception cref="BootImageException">What is wrong with it, in one line.</exception>
+    public void Boot(BootSource source)
     {
-        Gpa tables = AcpiTables.Build(new AcpiDescription(Spec.Cpus, Spec.Disks.Count), Memory);
-        BootEntry entry = LinuxLoader.Load(source, Memory, tables);
         (KvmRegs regs, KvmSregs sregs) = ReadRegisters();
-        entry.Apply(ref sregs, ref regs);
+        switch (source)
+        {
+            case LinuxBootConfig linux:
+                LinuxLoader.Load(linux, Memory, _tables.WriteTo(Memory)).Apply(ref sregs, ref regs);
+                break;
+            case FirmwareBootConfig firmware:
+                FirmwareLoader.Load(firmware, Memory);
+                FirmwareLoader.Apply(ref sregs);
+                break;
+        }
+
         WriteRegisters(regs, sregs);
     }
 
@@ -155,6 +168,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         ControlA = _controlA.Save(),
         Chipset = _chipset.Save(),
         Acpi = _acpi.Save(),
+        FwCfg = _fwCfg.Save(),
         Disks = new VirtioTransportState[_transports.Length],
     };
 
@@ -170,6 +184,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         state.ControlA = _controlA.Save();
         state.Chipset = _chipset.Save();
         state.Acpi = _acpi.Save();
+        state.FwCfg = _fwCfg.Save();
         for (int i = 0; i < _transports.Length; i++) state.Disks[i] = _transports[i].Save();
     }
 
@@ -195,6 +210,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         _controlA.Load(state.ControlA);
         _chipset.Load(state.Chipset);
         _acpi.Load(state.Acpi);
+        _fwCfg.Load(state.FwCfg);
         for (int i = 0; i < _transports.Length; i++) _transports[i].Load(state.Disks[i]);
     }
 

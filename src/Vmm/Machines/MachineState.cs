@@ -24,6 +24,8 @@ public sealed class MachineState
     public required ResetRegisterState Chipset { get; set; }
     /// <summary>Power button.</summary>
     public required AcpiDeviceState Acpi { get; set; }
+    /// <summary>Firmware configuration.</summary>
+    public required FwCfgState FwCfg { get; set; }
     /// <summary>virtio devices, in order.</summary>
     public required VirtioTransportState[] Disks { get; init; }
 }

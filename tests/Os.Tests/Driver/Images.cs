@@ -6,6 +6,12 @@ internal static class Images
     /// <summary>The system disk, raw ext4.</summary>
     public static string SystemDisk => In("system.img");
 
+    /// <summary>A disk with GRUB, both kernels, and the same system.</summary>
+    public static string BootableDisk => In("disk.img");
+
+    /// <summary>SeaBIOS as Debian has it.</summary>
+    public static string Firmware => In("bios-microvm.bin");
+
     /// <summary>An empty persistent disk, raw ext4.</summary>
     public static string PersistentDisk => In("data.img");
 

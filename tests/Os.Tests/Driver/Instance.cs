@@ -110,6 +110,15 @@ internal sealed class Instance : IDisposable
         return Attach();
     }
 
+    /// <summary>Starts the instance for the first time, from a disk with a boot loader and two kernels.</summary>
+    public Guest StartFromFirmware(int cpus)
+    {
+        StartDetached(
+            "--disk", $"{Images.BootableDisk},format=raw", "--persistent", PersistentDisk, "--firmware", Images.Firmware,
+            "--memory", "192M", "--cpus", cpus.ToString(CultureInfo.InvariantCulture));
+        return Attach();
+    }
+
     /// <summary>Starts it again by its name, and sits down at its console.</summary>
     public Guest StartAgain()
     {

@@ -37,7 +37,7 @@ public sealed class AcpiTablesTests(ITestOutputHelper output)
     public void Everything_is_where_the_guest_looks_and_sums_to_zero(int cpus, int disks)
     {
         using TestMemory memory = new(2 << 20);
-        Gpa rsdp = AcpiTables.Build(new AcpiDescription(cpus, disks), memory.Guest);
+        Gpa rsdp = AcpiTables.For(new AcpiDescription(cpus, disks)).WriteTo(memory.Guest);
         Assert.Equal(PlatformMap.AcpiTablesStart, rsdp.Value);
         byte[] pointer = memory.Guest.Read(rsdp, 36).ToArray();
         Assert.Equal("RSD PTR ", Encoding.ASCII.GetString(pointer, 0, 8));
@@ -53,7 +53,7 @@ public sealed class AcpiTablesTests(ITestOutputHelper output)
     public void The_tables_of_the_largest_machine_fit_into_their_area()
     {
         using TestMemory memory = new(2 << 20);
-        Gpa rsdp = AcpiTables.Build(new AcpiDescription(254, PlatformMap.VirtioMaxDevices), memory.Guest);
+        Gpa rsdp = AcpiTables.For(new AcpiDescription(254, PlatformMap.VirtioMaxDevices)).WriteTo(memory.Guest);
         ReadOnlySpan<byte> behind = memory.Guest.Read(new Gpa(PlatformMap.AcpiTablesEnd), 1 << 20);
         Assert.Equal(-1, behind.IndexOfAnyExcept((byte)0));
         // And the firmware's part of it, from 0xF0000 on, stays free.
@@ -119,7 +119,7 @@ public sealed class AcpiTablesTests(ITestOutputHelper output)
     {
         using TestMemory memory = new(2 << 20);
         AcpiDescription description = new(cpus, disks);
-        Assert.Throws<ArgumentOutOfRangeException>(() => AcpiTables.Build(description, memory.Guest));
+        Assert.Throws<ArgumentOutOfRangeException>(() => AcpiTables.For(description));
     }
 
     [Theory]
@@ -159,7 +159,7 @@ public sealed class AcpiTablesTests(ITestOutputHelper output)
     private static List<(string Signature, byte[] Table)> Tables(int cpus, int disks)
     {
         using TestMemory memory = new(2 << 20);
-        return Tables(memory.Guest, AcpiTables.Build(new AcpiDescription(cpus, disks), memory.Guest));
+        return Tables(memory.Guest, AcpiTables.For(new AcpiDescription(cpus, disks)).WriteTo(memory.Guest));
     }
 
     /// <summary>Follows the pointers as a guest does.</summary>
