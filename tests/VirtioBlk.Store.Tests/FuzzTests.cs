@@ -40,8 +40,19 @@ public sealed class FuzzTests : IDisposable
             byte[] damaged = [.. sound];
             for (int n = random.Next(1, 6); n > 0; n--)
             {
-                int at = random.Next(3) switch { 0 => random.Next(120), 1 => random.Next(sound.Length), _ => used[random.Next(used.Length)] };
-                damaged[at] = (byte)(random.Next(4) switch { 0 => 0, 1 => 0xFF, 2 => damaged[at] ^ 1 << random.Next(8), _ => random.Next(256) });
+                int at = random.Next(3) switch
+                {
+                    0 => random.Next(120),
+                    1 => random.Next(sound.Length),
+                    _ => used[random.Next(used.Length)],
+                };
+                damaged[at] = (byte)(random.Next(4) switch
+                {
+                    0 => 0,
+                    1 => 0xFF,
+                    2 => damaged[at] ^ 1 << random.Next(8),
+                    _ => random.Next(256),
+                });
             }
 
             if (random.Next(10) == 0) Array.Resize(ref damaged, random.Next(damaged.Length));

@@ -18,13 +18,11 @@ public sealed class InteropMatrixTests : IDisposable
     {
         get
         {
-            TheoryData<int, long, DiskFormat, int> shapes = [];
-            foreach (int clusterBytes in (int[])[4096, 65536, 2 << 20])
-            foreach (long diskBytes in (long[])[(1 << 20) + 512, 24 << 20])
-            foreach (DiskFormat format in (DiskFormat[])[DiskFormat.Raw, DiskFormat.Qcow2])
-            foreach (int depth in (int[])[1, 2, 4])
-                shapes.Add(clusterBytes, diskBytes, format, depth);
-            return shapes;
+            return [.. from clusterBytes in (int[])[4096, 65536, 2 << 20]
+                       from diskBytes in (long[])[(1 << 20) + 512, 24 << 20]
+                       from format in (DiskFormat[])[DiskFormat.Raw, DiskFormat.Qcow2]
+                       from depth in (int[])[1, 2, 4]
+                       select (clusterBytes, diskBytes, format, depth)];
         }
     }
 
