@@ -173,6 +173,13 @@ public sealed class Qcow2Image : IDiskLayer
     public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) => _io.TryReadCached(vectors, offset);
 
     /// <inheritdoc/>
+    public bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        using GracePeriod.Stay write = _access.Write();
+        return _io.TryWriteCached(vectors, offset);
+    }
+
+    /// <inheritdoc/>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
         using GracePeriod.Stay write = _access.Write();

@@ -69,6 +69,13 @@ public sealed class RawDisk : IDiskLayer
     public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) => _file.TryReadCached(vectors, offset);
 
     /// <inheritdoc/>
+    public bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        Write(vectors, offset);
+        return true;
+    }
+
+    /// <inheritdoc/>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
         using GracePeriod.Stay write = _access.Write();

@@ -84,6 +84,24 @@ internal sealed class LayerIo(IHostFile file, Metadata meta) : IDisposable
         return true;
     }
 
+    /// <summary>See <see cref="IBlockBackend.TryWriteCached"/>: where this layer has data already.</summary>
+    public bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        IoVecCursor cursor = new(vectors, vectors.Length <= IoVecCursor.OnStack
+            ? stackalloc IoVec[IoVecCursor.OnStack]
+            : new IoVec[vectors.Length]);
+        using GracePeriod.Stay stay = meta.InUse.Enter();
+        for (long left = Check(vectors, offset); left > 0;)
+        {
+            if (!meta.TryLookup(offset, left, out Extent extent) || extent.Kind != ExtentKind.Data) return false;
+            file.Write(cursor.Take(extent.Length), extent.Host);
+            offset += extent.Length;
+            left -= extent.Length;
+        }
+
+        return true;
+    }
+
     /// <summary>See <see cref="IBlockBackend.Write"/>.</summary>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
