@@ -9,7 +9,7 @@ namespace VirtioBlk.Store.Tests;
 public sealed class FuzzTests : IDisposable
 {
     private const int DiskBytes = 1 << 20;
-    private const int Rounds = 150;
+    private const int Rounds = 80;
     private const long MaxAllocatedBytes = 64 << 20;
 
     // Each takes milliseconds; a table walked a million times takes minutes.

@@ -42,7 +42,7 @@ public sealed class KillTests : IDisposable
         int kills = 0;
         for (int chain = 0; kills < CrashScale.MergerKills; chain++)
         {
-            kills += KillMergersUntilMerged(seed: 20_000 + chain * 100);
+            kills += KillMergersUntilMerged(seed: 20_000 + chain * 1000);
             foreach (string layer in Directory.GetFiles(_folder.Path)) File.Delete(layer);
         }
 
@@ -68,7 +68,7 @@ public sealed class KillTests : IDisposable
         }
 
         content = new byte[CrashWriter.DiskBytes];
-        for (int round = 0; round < 30; round++)
+        for (int round = 0; round < 200; round++)
         {
             bool merged = !File.Exists(_folder["middle"]);
             content = RunAndKill(CrashWriter.MergeArgument, ref path, seed + round, content);

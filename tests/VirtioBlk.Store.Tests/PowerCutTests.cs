@@ -21,36 +21,19 @@ public sealed class PowerCutTests : IDisposable
         Qcow2Image.Create(_folder["new"], DiskBytes, clusterBytes: clusterBytes);
         byte[] disk = File.ReadAllBytes(_folder["new"]);
         using RecordingFile file = new("recorded", disk);
-        // For each operation the events there were before it began and when it had ended.
-        List<(int Begin, int End, bool IsFlush)> operations = [];
+        CrashTimeline timeline = new(DiskBytes, clusterBytes, seed, flushOneIn);
         using (Qcow2Image image = Qcow2Image.Open(file, readOnly: false, null, cacheBytes))
         {
-            CrashWorkload workload = new(DiskBytes, clusterBytes, seed, flushOneIn);
-            for (int i = 0; file.Writes < CrashScale.Writes; i++)
-            {
-                int begin = file.Events.Count;
-                operations.Add((begin, 0, workload.Next(image)));
-                operations[i] = operations[i] with { End = file.Events.Count };
-            }
+            while (file.Writes < CrashScale.Writes) timeline.Next(image, () => file.Events.Count);
         }
 
         Random random = new(seed);
         int cuts = 0;
         HashSet<int> outcomes = [];
-        CrashWorkload expected = new(DiskBytes, clusterBytes, seed, flushOneIn);
         List<RecordingFile.Event> unsynced = [];
-        int begun = 0;
-        int ended = 0;
         for (int now = 0; now <= file.Events.Count; now++)
         {
-            // An operation may show from its first write on; a flush promises something when it has returned.
-            for (; ended < operations.Count && operations[ended].End <= now; ended++)
-            {
-                if (begun == ended) begun += Advance(expected);
-                if (operations[ended].IsFlush) expected.Settle();
-            }
-
-            while (begun < operations.Count && operations[begun].Begin < now) begun += Advance(expected);
+            CrashWorkload expected = timeline.After(now);
             foreach ((string mode, byte[] left) in Cuts(disk, unsynced, random))
             {
                 string what = $"cut after event {now} of {file.Events.Count}, {mode}";
@@ -64,11 +47,11 @@ public sealed class PowerCutTests : IDisposable
             if (now == file.Events.Count) break;
             unsynced.Add(file.Events[now]);
             if (file.Events[now].Bytes is not null) continue;
-            foreach (RecordingFile.Event synced in unsynced) Apply(ref disk, synced, _ => true);
+            foreach (RecordingFile.Event synced in unsynced) synced.ApplyTo(ref disk, _ => true);
             unsynced.Clear();
         }
 
-        CrashScale.Report($"power cuts, {clusterBytes}-byte clusters: {file.Writes} writes, {operations.Count} guest "
+        CrashScale.Report($"power cuts, {clusterBytes}-byte clusters: {file.Writes} writes, {timeline.Operations} guest "
             + $"operations, {cuts} cuts, {outcomes.Count} outcomes, nothing lost");
     }
 
@@ -101,7 +84,7 @@ public sealed class PowerCutTests : IDisposable
             foreach ((string mode, byte[] left) in Cuts(disk, unsynced, random))
                 AssertQemuFindsSound(left, Bytes, mode);
             if (change.Bytes is not null) continue;
-            foreach (RecordingFile.Event synced in unsynced) Apply(ref disk, synced, _ => true);
+            foreach (RecordingFile.Event synced in unsynced) synced.ApplyTo(ref disk, _ => true);
             unsynced.Clear();
         }
     }
@@ -138,7 +121,7 @@ public sealed class PowerCutTests : IDisposable
 
             unsynced.Add(change);
             if (change.Bytes is not null) continue;
-            foreach (RecordingFile.Event synced in unsynced) Apply(ref disk, synced, _ => true);
+            foreach (RecordingFile.Event synced in unsynced) synced.ApplyTo(ref disk, _ => true);
             unsynced.Clear();
         }
 
@@ -154,12 +137,6 @@ public sealed class PowerCutTests : IDisposable
         static string? Lengthen(string? name) => name is null || name.StartsWith("short", StringComparison.Ordinal)
             ? name
             : string.Concat(Enumerable.Repeat($"{name}/", 1000 / (name.Length + 1))) + "end";
-    }
-
-    private static int Advance(CrashWorkload expected)
-    {
-        expected.Next(null);
-        return 1;
     }
 
     /// <summary>
@@ -187,23 +164,10 @@ public sealed class PowerCutTests : IDisposable
             byte[] left = [.. disk];
             for (int i = 0; i < unsynced.Count; i++)
             {
-                if (keepWrite(i)) Apply(ref left, unsynced[i], keepSector);
+                if (keepWrite(i)) unsynced[i].ApplyTo(ref left, keepSector);
             }
 
             return left;
-        }
-    }
-
-    private static void Apply(ref byte[] disk, RecordingFile.Event change, Func<int, bool> keepSector)
-    {
-        byte[] bytes = change.Bytes ?? [];
-        for (int at = 0; at < bytes.Length; at += 512)
-        {
-            if (!keepSector(at)) continue;
-            Span<byte> sector = bytes.AsSpan(at, Math.Min(512, bytes.Length - at));
-            int start = (int)change.Offset + at;
-            if (start + sector.Length > disk.Length) Array.Resize(ref disk, (int)change.Offset + bytes.Length);
-            sector.CopyTo(disk.AsSpan(start));
         }
     }
 
