@@ -10,6 +10,7 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial)
     private const long MaxRunBytes = 1 << 20; // a pause waits for a run that has begun
 
     private readonly bool _offeredReadOnly = backend.IsReadOnly;
+    private volatile bool _writeThrough; // a vCPU may change it at any time
     private volatile Exception? _lastHostError;
 
     /// <summary>The disk. Changed while all queues are stopped and no flush is at work only.</summary>
@@ -19,7 +20,11 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial)
     public bool IsReadOnly => _offeredReadOnly || Backend.IsReadOnly;
 
     /// <summary>Whether a write is answered only once it is durable.</summary>
-    public bool WriteThrough { get; set; }
+    public bool WriteThrough
+    {
+        get => _writeThrough;
+        set => _writeThrough = value;
+    }
 
     /// <summary>Why the host last failed a request, or null.</summary>
     public Exception? LastHostError => _lastHostError;
