@@ -67,9 +67,11 @@ public sealed class ManifestFile
     }
 
     /// <summary>Third half, after the pause: makes the rename itself survive a power cut. No guest FLUSH may complete before.</summary>
-    public void SyncDirectory()
+    public void SyncDirectory() => SyncDirectory(Path.GetDirectoryName(_path)!);
+
+    /// <summary>Makes new and renamed entries of a directory survive a power cut.</summary>
+    internal static void SyncDirectory(string directory)
     {
-        string directory = Path.GetDirectoryName(_path)!;
         using SafeFd fd = new(Libc.open(directory, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
         if (fd.IsInvalid) throw LibcException.FromLastError("open", directory);
         if (Libc.fsync(fd.Fd) != 0) throw LibcException.FromLastError("fsync", directory);
