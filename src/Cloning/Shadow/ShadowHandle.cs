@@ -29,7 +29,11 @@ public sealed class ShadowHandle : IDisposable
     /// <param name="cancellation">Gives up.</param>
     /// <exception cref="ShadowException">It did not start, or cannot make machines.</exception>
     /// <exception cref="OperationCanceledException">Given up.</exception>
-    public static ShadowHandle Start(string instance, CancellationToken cancellation)
+    public static ShadowHandle Start(string instance, CancellationToken cancellation) =>
+        Start(instance, Executable ?? "/proc/self/exe", cancellation);
+
+    /// <inheritdoc cref="Start(string, CancellationToken)"/>
+    internal static ShadowHandle Start(string instance, string program, CancellationToken cancellation)
     {
         (SafeFd ours, SafeFd theirs) = UnixSocket.CreatePair();
         ShadowLink link = new(ours);
@@ -37,7 +41,7 @@ public sealed class ShadowHandle : IDisposable
         using (theirs)
         {
             UnixSocket.KeepOnExec(theirs, keep: true);
-            ProcessStartInfo start = new(Executable ?? "/proc/self/exe") { UseShellExecute = false };
+            ProcessStartInfo start = new(program) { UseShellExecute = false };
             start.ArgumentList.Add("shadow");
             start.ArgumentList.Add("--fd");
             start.ArgumentList.Add(theirs.Fd.ToString(provider: null));
