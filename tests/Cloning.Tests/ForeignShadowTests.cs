@@ -1,4 +1,6 @@
 using System.Globalization;
+using Cloning.Instances;
+using Cloning.Isolation;
 using Cloning.Shadow;
 using Vmm.Machines;
 using Xunit;
@@ -19,7 +21,8 @@ public sealed class ForeignShadowTests
         File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         try
         {
-            ShadowException e = Assert.Throws<ShadowException>(() => ShadowHandle.Start("foreign", program, TestContext.Current.CancellationToken));
+            ShadowException e = Assert.Throws<ShadowException>(() => ShadowHandle.Start(
+                new InstanceConfig("foreign", [], null, null, "", 16, 1, ""), RebootPriority.Idle, program, TestContext.Current.CancellationToken));
             Assert.Contains("a different bgkvm", e.Message, StringComparison.Ordinal);
             Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"version {version}, this one's {MachineState.CurrentVersion}"),
                 e.Message, StringComparison.Ordinal);

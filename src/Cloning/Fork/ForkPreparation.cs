@@ -57,11 +57,11 @@ internal sealed class ForkPreparation : IDisposable
     /// <summary>Builds it all, or nothing.</summary>
     /// <param name="instance">The instance.</param>
     /// <param name="request">What is asked for.</param>
-    /// <param name="started">Told the shadow's process id.</param>
+    /// <param name="started">Told of the shadow.</param>
     /// <param name="cancellation">Gives up waiting for the shadow to start.</param>
     /// <exception cref="Exception">The host lacks something; the message says what.</exception>
     public static ForkPreparation Make(
-        Instance instance, RebootRequest request, Action<int> started, CancellationToken cancellation)
+        Instance instance, RebootRequest request, Action<ShadowHandle> started, CancellationToken cancellation)
     {
         HostResources.Require(instance.Config, instance.Directory);
         // What an earlier reboot could not undo, because the host refused it then, is undone now.
@@ -71,8 +71,8 @@ internal sealed class ForkPreparation : IDisposable
         ForkPreparation made = new(instance);
         try
         {
-            made.Shadow = ShadowHandle.Start(instance.Config.Name, cancellation);
-            started(made.Shadow.Pid);
+            made.Shadow = ShadowHandle.Start(instance.Config, request.Priority, cancellation);
+            started(made.Shadow);
             if (request.KeepDiscarded is { } parent) made.DiscardedPath = DiscardedDisks.MakeDirectory(instance, parent);
             made.BuildMemoryAndMachines();
             return made;

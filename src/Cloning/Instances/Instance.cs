@@ -1,6 +1,6 @@
 using Cloning.After;
 using Cloning.Disks;
-using Cloning.Shadow;
+using Cloning.Isolation;
 using CowMemory;
 using Microsoft.Extensions.Logging;
 using VirtioBlk.Store;
@@ -63,6 +63,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal DiskManifest Manifest { get; private set; } = null!;
     internal RebootPhase? Phase { get; set; }
     internal int? ShadowPid { get; set; }
+    internal IsolationReport? Isolation { get; set; }
     internal string? CancelReason { get; private set; }
     internal bool IsStopping
     {
@@ -106,7 +107,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         lock (_gate)
         {
             return new InstanceStatus(Config.Name, _state, Environment.ProcessId, _startedAt, _generation, Config.MemoryMiB,
-                Config.Cpus, Phase, ShadowPid, Manifest.Chains.Select(chain => chain.Count).DefaultIfEmpty().Max(), _lastReport, Upkeep.Status);
+                Config.Cpus, Phase, ShadowPid, Manifest.Chains.Select(chain => chain.Count).DefaultIfEmpty().Max(), _lastReport, Upkeep.Status,
+                Isolation);
         }
     }
 
@@ -328,7 +330,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     {
         DiskManifest manifest = ManifestFile.Exists ? ManifestFile.Read() : FirstManifest();
         Overlays.DeleteStrays(Directory, manifest);
-        ShadowIsolation.Sweep(Config.Name);
+        ShadowGroups.Sweep(new IsolationHost(), Config.Name);
         List<SystemDisk> disks = [];
         List<RawDisk> persistent = [];
         (Disks, PersistentDisks, Manifest) = ([], persistent, manifest);
