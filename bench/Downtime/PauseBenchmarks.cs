@@ -5,6 +5,7 @@ using Cloning;
 using Cloning.Disks;
 using Cloning.Instances;
 using CowMemory;
+using Pauses;
 using Vmm.Machines;
 
 namespace Downtime;
@@ -51,7 +52,7 @@ public class PauseBenchmarks
         _directory = Directory.CreateTempSubdirectory("bgkvm-downtime-").FullName;
         _manifest = new ManifestFile(new InstanceDirectory(_directory));
         // What a shadow does: it brings a guest up in memory of its own and hands over memory and state.
-        using WorkerMachine shadow = WorkerMachine.Started(_host, _running.Machine.Memory.Layout.SizeBytes);
+        using WorkerMachine shadow = WorkerMachine.Started(_host, 1, _running.Machine.Memory.Layout.SizeBytes);
         shadow.Machine.Pause();
         shadow.Machine.Save(_state);
         _otherMemory = shadow.Machine.File.Duplicate();
@@ -74,23 +75,23 @@ public class PauseBenchmarks
     /// <summary>The fork: the guest goes on in a private copy-on-write view of the same memory.</summary>
     [Benchmark]
     public long Clone() =>
-        Sampled(() => MachineMove.Run(_running.Machine, _next.Machine, _state, whilePaused: static () => { }));
+        Sampled(pause => MachineMove.Run(_running.Machine, _next.Machine, _state, whilePaused: static () => { }, pause));
 
     /// <summary>The switch: the old guest stops, one rename commits, the rebooted guest, loaded already, runs.</summary>
     [Benchmark]
-    public long Switch() => Sampled(() =>
+    public long Switch() => Sampled(pause =>
     {
-        Pause pause = Pause.Begin();
+        pause.Begin();
         _running.Machine.Pause();
         if (_running.Machine.Exited.IsCompleted) throw new InvalidOperationException("the guest ended before the switch");
         _manifest.Commit();
         _next.Machine.Run();
-        return pause.EndsWith(_next.Machine);
+        pause.EndsWith(_next.Machine);
     });
 
     /// <summary>What a clone would be without copy-on-write: all memory is copied while the guest stands still.</summary>
     [Benchmark(Baseline = true)]
-    public long FullCopy() => Sampled(() => MachineMove.Run(_running.Machine, _next.Machine, _state, CopyAllMemory));
+    public long FullCopy() => Sampled(pause => MachineMove.Run(_running.Machine, _next.Machine, _state, CopyAllMemory, pause));
 
     /// <summary>Back to the guest as it was: what it became was good if it counts.</summary>
     [IterationCleanup]
@@ -106,6 +107,7 @@ public class PauseBenchmarks
     {
         _running.Dispose();
         _otherMemory?.Dispose();
+        _manifest?.Dispose();
         _host.Dispose();
         if (_directory.Length > 0) Directory.Delete(_directory, recursive: true);
     }
@@ -113,22 +115,21 @@ public class PauseBenchmarks
     private void Start()
     {
         _host = KvmHost.Open();
-        _running = WorkerMachine.Started(_host, (ulong)MemoryMiB << 20);
+        _running = WorkerMachine.Started(_host, 1, (ulong)MemoryMiB << 20);
         _state = _running.Machine.NewState();
     }
 
     private void Prepare(MemoryFile memory, MemoryView view)
     {
-        _next = new WorkerMachine(_host, memory.Duplicate(), view);
+        _next = new WorkerMachine(_host, 1, memory.Duplicate(), view);
         _running.AwaitCounting();
     }
 
-    private long Sampled(Func<Pause> pause, [CallerMemberName] string benchmark = "")
+    private long Sampled(Action<Pause> pause, [CallerMemberName] string benchmark = "")
     {
-        long allocated = GC.GetAllocatedBytesForCurrentThread();
-        Pause taken = pause();
-        allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
-        PauseSample sample = new(taken.Micros, allocated);
+        Pause taken = new();
+        pause(taken);
+        PauseSample sample = new(taken.Micros, taken.AllocatedBytes);
         PauseSamples.Add(benchmark, MemoryMiB, sample);
         return sample.Micros;
     }

@@ -13,19 +13,23 @@ internal static class MachineMove
     /// <param name="into">Paused and empty; sees the same memory content once <paramref name="whilePaused"/> has run.</param>
     /// <param name="state">Filled on the way.</param>
     /// <param name="whilePaused">What else belongs into the pause; must be as short as the pause is meant to be.</param>
-    /// <returns>The pause.</returns>
+    /// <param name="pause">Timed on the way.</param>
     /// <exception cref="Exception">It did not work out; <paramref name="from"/> runs on as before.</exception>
-    public static Pause Run(Machine from, Machine into, MachineState state, Action whilePaused)
+    public static void Run(Machine from, Machine into, MachineState state, Action whilePaused, Pause pause)
     {
-        Pause pause = Pause.Begin();
+        using PauseScope scope = new(from, into);
+        pause.Begin();
         from.Pause();
+        pause.Stopped();
         try
         {
             // An OS that has asked for a reset must get it, not go on elsewhere as if it had not.
             if (from.Exited.IsCompleted) throw new InvalidOperationException("the guest ended before it could be moved");
             from.Save(state);
+            pause.Saved();
             whilePaused();
             into.Load(state);
+            pause.Ready();
         }
         catch
         {
@@ -34,6 +38,7 @@ internal static class MachineMove
         }
 
         into.Run();
-        return pause.EndsWith(into);
+        scope.Released = true;
+        pause.EndsWith(into);
     }
 }

@@ -40,6 +40,7 @@ internal static class Reshare
         {
             MachineState state = from.NewState();
             DirtyPages dirty = new(from.File.SizeBytes), scratch = new(from.File.SizeBytes);
+            into.Rehearse(state);
             from.LogDirtyPages(true);
             PageCopy.All(from, into);
             for (int round = 0; round < MaxRounds; round++)
@@ -55,7 +56,7 @@ internal static class Reshare
                 {
                     from.CollectDirtyPages(dirty, scratch);
                     PageCopy.Some(from, into, dirty);
-                });
+                }, new Pause());
                 instance.Adopt(into);
             }
         }

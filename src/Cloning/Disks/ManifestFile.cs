@@ -5,10 +5,11 @@ using Kvm.Interop;
 namespace Cloning.Disks;
 
 /// <summary>The manifest on disk. Replaced by write-temp, fsync, rename, fsync-directory, so that a reader finds the old one or the new one.</summary>
-public sealed class ManifestFile
+public sealed class ManifestFile : IDisposable
 {
     private readonly string _path;
     private readonly string _staged;
+    private SafeFd? _replaced;
 
     /// <summary>Names the manifest of an instance.</summary>
     public ManifestFile(InstanceDirectory directory)
@@ -52,8 +53,14 @@ public sealed class ManifestFile
     }
 
     /// <summary>First half, outside a pause: writes the next manifest beside the current one and makes it durable.</summary>
+    /// <remarks>
+    /// It keeps the current one open until <see cref="SyncDirectory"/>. Otherwise the rename would have to free its blocks, for
+    /// which ext4 at times waits for the journal: milliseconds instead of 60 us.
+    /// </remarks>
     public void Stage(DiskManifest manifest)
     {
+        ReleaseReplaced();
+        _replaced = new SafeFd(Libc.open(_path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0)); // the first one replaces nothing
         using FileStream file = new(_staged, FileMode.Create, FileAccess.Write, FileShare.None);
         JsonSerializer.Serialize(file, manifest, CloningJson.Default.DiskManifest);
         file.Flush(flushToDisk: true);
@@ -69,6 +76,7 @@ public sealed class ManifestFile
     /// <summary>Third half, after the pause: makes the rename itself survive a power cut. No guest FLUSH may complete before.</summary>
     public void SyncDirectory()
     {
+        ReleaseReplaced();
         string directory = Path.GetDirectoryName(_path)!;
         using SafeFd fd = new(Libc.open(directory, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
         if (fd.IsInvalid) throw LibcException.FromLastError("open", directory);
@@ -77,4 +85,13 @@ public sealed class ManifestFile
 
     /// <summary>Forgets a staged manifest that will not be committed.</summary>
     public void Unstage() => File.Delete(_staged);
+
+    /// <summary>Closes what <see cref="Stage"/> keeps open.</summary>
+    public void Dispose() => ReleaseReplaced();
+
+    private void ReleaseReplaced()
+    {
+        _replaced?.Dispose();
+        _replaced = null;
+    }
 }

@@ -15,8 +15,11 @@ internal static class SwitchPause
         Machine old = instance.Machine;
         SystemDisk[] oldDisks = instance.Disks;
         DiskManifest oldManifest = instance.Manifest;
-        Pause pause = Pause.Begin();
+        Pause pause = new();
+        using PauseScope scope = new(old, prepared.Next);
+        pause.Begin();
         old.Pause();
+        pause.Stopped();
         try
         {
             if (old.Exited.IsCompleted) throw new InvalidOperationException("the instance's own guest ended before the switch");
@@ -33,7 +36,9 @@ internal static class SwitchPause
         // The persistent disk shows its real size; the guest finds out by a configuration-change interrupt.
         for (int i = 0; i < instance.PersistentDisks.Count; i++)
             prepared.Next.Disks[next.Disks.Length + i].SetBackend(instance.PersistentDisks[i], notify: true);
+        pause.Ready();
         prepared.Next.Run();
+        scope.Released = true;
         pause.EndsWith(prepared.Next);
 
         prepared.MarkSwitched();
