@@ -59,9 +59,8 @@ public class QemuBenchmarks
     public void PrepareLoaded()
     {
         _running.AwaitAlive();
-        _next = new QemuMachine(MemoryMiB, incoming: true, paused: true);
+        _next = new QemuMachine(MemoryMiB, incoming: true);
         Load();
-        _next.Qmp.Await("MIGRATION completed");
     }
 
     [IterationSetup(Target = nameof(QemuHandOver))]
@@ -99,7 +98,8 @@ public class QemuBenchmarks
         _running.Qmp.Execute("stop");
         long stopped = _running.Qmp.Await("STOP").Micros;
         Load();
-        return Taken(nameof(QemuRestore), stopped, _next!);
+        _next!.Qmp.Execute("cont");
+        return Taken(nameof(QemuRestore), stopped, _next);
     }
 
     /// <summary>Put in place: a second QEMU has read the file before the old guest stops. Holds all memory twice.</summary>
@@ -179,7 +179,12 @@ public class QemuBenchmarks
         return stopped;
     }
 
-    private void Load() => _next!.Qmp.Execute("migrate-incoming", new JsonObject { ["uri"] = $"exec:cat {FilePath}" });
+    /// <summary>What comes out of the file was stopped when it was saved, and still is.</summary>
+    private void Load()
+    {
+        _next!.Qmp.Execute("migrate-incoming", new JsonObject { ["uri"] = $"exec:cat {FilePath}" });
+        _next.Qmp.Await("MIGRATION completed");
+    }
 
     private long Taken(string method, long stopped, QemuMachine by) =>
         PauseSamples.Add(method, MemoryMiB, cpus: 1, by.Qmp.Await("RESUME").Micros - stopped);

@@ -16,8 +16,7 @@ internal sealed class QemuMachine : IDisposable
     /// <param name="memoryMiB">Its memory.</param>
     /// <param name="sharedMemory">A file for its memory, which another one can map too; null: memory of its own.</param>
     /// <param name="incoming">Whether it waits for the state of another.</param>
-    /// <param name="paused">Whether it stays paused once it has that state.</param>
-    internal QemuMachine(int memoryMiB, string? sharedMemory = null, bool incoming = false, bool paused = false)
+    internal QemuMachine(int memoryMiB, string? sharedMemory = null, bool incoming = false)
     {
         string bios = Path.Combine(_directory, "bios");
         File.WriteAllBytes(bios, ToucherBios.Build(new MemoryLayout((ulong)memoryMiB << 20)));
@@ -33,7 +32,6 @@ internal sealed class QemuMachine : IDisposable
         if (sharedMemory is not null)
             arguments.AddRange(["-object", $"memory-backend-file,id=ram,mem-path={sharedMemory},size={memoryMiB}M,share=on"]);
         if (incoming) arguments.AddRange(["-incoming", "defer"]);
-        if (incoming && paused) arguments.Add("-S");
         // No benchmark, no QEMU: the kernel sees to it should this process be killed.
         _process = Process.Start("setpriv", ["--pdeathsig", "KILL", "qemu-system-x86_64", .. arguments]);
         try
