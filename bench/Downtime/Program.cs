@@ -11,13 +11,20 @@ using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Downtime;
 using Perfolizer.Mathematics.OutlierDetection;
+using Report;
 
-// One part at one memory size; scripts/bench goes through them and puts the report together.
+// One part at one memory size, or the report of all that there are; scripts/bench goes through them.
 const int QuickIterations = 10;
+if (args is ["report", string folder])
+{
+    DowntimeReport.Write(folder);
+    return 0;
+}
+
 if (args is not ([_, _, _] or [_, _, _, "--quick"]) || !Plan.s_parts.TryGetValue(args[0], out Plan.Part? part)
     || !int.TryParse(args[1], NumberStyles.None, CultureInfo.InvariantCulture, out int memoryMiB))
 {
-    Console.Error.WriteLine($"usage: Downtime {string.Join('|', Plan.s_parts.Keys)} MIB SAMPLES.csv [--quick]");
+    Console.Error.WriteLine($"usage: Downtime {string.Join('|', Plan.s_parts.Keys)} MIB SAMPLES.csv [--quick]\n       Downtime report FOLDER");
     return 2;
 }
 
@@ -44,7 +51,7 @@ ManualConfig config = ManualConfig.CreateEmpty()
     .AddColumn(StatisticColumn.Mean)
     .AddExporter(MarkdownExporter.GitHub)
     .AddFilter(new SimpleFilter(benchmark => Fits(benchmark.Descriptor.WorkloadMethod.Name)))
-    .WithArtifactsPath(Path.ChangeExtension(Path.GetFullPath(args[2]), null) + "-benchmarkdotnet");
+    .WithArtifactsPath(Path.Combine(Path.GetTempPath(), $"bgkvm-benchmarkdotnet-{Environment.ProcessId}"));
 
 Summary summary = BenchmarkRunner.Run(part.Benchmarks, config);
 if (summary.HasCriticalValidationErrors || summary.Reports.Any(report => !report.Success)) return 1;

@@ -16,16 +16,21 @@ internal sealed class Instance : IDisposable
     {
         (_images, _folder) = (images, folder);
         Environment.SetEnvironmentVariable("BGKVM_HOME", Path.Combine(folder, "home"));
-        foreach (string disk in (string[])["system.img", "data.img"])
-            Run("cp", out _, "--sparse=always", Path.Combine(images, disk), Path.Combine(folder, disk));
         KernelSeries = [.. Directory.GetFiles(images, "vmlinuz-*").Select(k => Path.GetFileName(k)["vmlinuz-".Length..]).Order(StringComparer.Ordinal)];
-        Install(KernelSeries[0]);
-        Run("bgkvm", out _, "start", Name, "--disk", $"{folder}/system.img,format=raw", "--persistent", $"{folder}/data.img",
-            "--kernel", $"{folder}/vmlinuz", "--initrd", $"{folder}/initrd", "--append", File.ReadAllText(Path.Combine(images, "cmdline")).Trim(),
-            "--memory", $"{memoryMiB}M", "--detach");
+        // Kernels beside the disk are booted directly; a disk with a boot loader of its own, by firmware.
+        bool direct = KernelSeries.Length > 0;
+        string system = direct ? "system.img" : "disk.img";
+        foreach (string disk in (string[])[system, "data.img"])
+            Run("cp", out _, "--sparse=always", Path.Combine(images, disk), Path.Combine(folder, disk));
+        if (direct) Install(KernelSeries[0]);
+        string[] boot = direct
+            ? ["--kernel", $"{folder}/vmlinuz", "--initrd", $"{folder}/initrd", "--append", File.ReadAllText(Path.Combine(images, "cmdline")).Trim()]
+            : ["--firmware", Path.Combine(images, "bios-microvm.bin")];
+        Run("bgkvm", out _, ["start", Name, "--disk", $"{folder}/{system},format=raw", "--persistent", $"{folder}/data.img", .. boot,
+            "--memory", $"{memoryMiB}M", "--detach"]);
     }
 
-    /// <summary>The kernels there are: a reboot goes from one to the next.</summary>
+    /// <summary>The kernels there are beside the disk, if any.</summary>
     internal string[] KernelSeries { get; }
 
     /// <summary>Its console's socket.</summary>

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Cloning.Instances;
 using Kvm.Interop;
+using Vmm.Machines;
 
 namespace Cloning.Shadow;
 
@@ -50,7 +51,8 @@ public sealed class ShadowHandle : IDisposable
             if (!first.Wait(s_startLimit)) throw new ShadowException("The shadow process did not start in time");
             switch (first.Result)
             {
-                case ShadowMessage.Hello:
+                case ShadowMessage.Hello hello:
+                    if (hello.StateVersion != MachineState.CurrentVersion) throw Foreign(hello.StateVersion);
                     handle._isolation = ShadowIsolation.Apply(instance, process.Id);
                     return handle;
                 case ShadowMessage.Failed failed:
@@ -139,6 +141,11 @@ public sealed class ShadowHandle : IDisposable
         _link.Dispose();
         _isolation?.Dispose();
     }
+
+    /// <summary>An upgrade has replaced the program under a running instance.</summary>
+    internal static ShadowException Foreign(int version) => new(
+        $"the shadow process is a different bgkvm: its machine state has version {version}, this one's {MachineState.CurrentVersion}; "
+        + "stop the instance and start it with the new bgkvm");
 
     private void Kill()
     {

@@ -25,7 +25,7 @@ public static class ShadowProcess
         try
         {
             using KvmHost host = KvmHost.Open();
-            link.Send(new ShadowMessage.Hello());
+            link.Send(new ShadowMessage.Hello(MachineState.CurrentVersion));
             List<SafeFd> descriptors = [];
             if (link.Receive(descriptors) is not ShadowMessage.Begin begin) return 1; // given up before the fork
             EndWithInstance(link);
