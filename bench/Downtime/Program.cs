@@ -2,7 +2,6 @@ using System.Globalization;
 using BenchmarkDotNet.Columns;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Engines;
-using BenchmarkDotNet.Exporters;
 using BenchmarkDotNet.Filters;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Loggers;
@@ -42,6 +41,8 @@ Job job = Job.Default
     .WithInvocationCount(1)
     .WithUnrollFactor(1)
     .WithOutlierMode(OutlierMode.DontRemove);
+// BenchmarkDotNet's own files are not kept: scripts/bench keeps what it prints.
+string scratch = Directory.CreateTempSubdirectory("bgkvm-benchmarkdotnet-").FullName;
 ManualConfig config = ManualConfig.CreateEmpty()
     .AddJob(job)
     .AddLogger(ConsoleLogger.Default)
@@ -49,11 +50,11 @@ ManualConfig config = ManualConfig.CreateEmpty()
     .AddColumnProvider(DefaultColumnProviders.Params)
     .AddColumn(PauseColumn.s_all)
     .AddColumn(StatisticColumn.Mean)
-    .AddExporter(MarkdownExporter.GitHub)
     .AddFilter(new SimpleFilter(benchmark => Fits(benchmark.Descriptor.WorkloadMethod.Name)))
-    .WithArtifactsPath(Path.Combine(Path.GetTempPath(), $"bgkvm-benchmarkdotnet-{Environment.ProcessId}"));
+    .WithArtifactsPath(scratch);
 
 Summary summary = BenchmarkRunner.Run(part.Benchmarks, config);
+Directory.Delete(scratch, recursive: true);
 if (summary.HasCriticalValidationErrors || summary.Reports.Any(report => !report.Success)) return 1;
 PauseSamples.WriteCsv(summary, args[2]);
 return 0;

@@ -26,7 +26,7 @@ measure_pauses() { # DIR PART QUICK: e.g. pauses-128
 
 measure_reboots() { # DIR PART QUICK: e.g. reboots-debian-12-256
     local guest=${2#reboots-} runs=3 interval=1 images
-    local memory=${guest##*-}
+    local mib=${guest##*-}
     guest=${guest%-*}
     if (( $3 )); then runs=1; fi
     # An emulated processor has no time to answer every millisecond.
@@ -34,10 +34,10 @@ measure_reboots() { # DIR PART QUICK: e.g. reboots-debian-12-256
     images=$("$REPO/scripts/guest-image" "$guest")
     mkdir -p "$1/reboots"
     rm -rf "$1/rig"
-    "$REPO/scripts/rig" run --memory "$((3 * memory + 1536))" --timeout 1800 --out "$1/rig" --with "$images:/opt/guest" \
+    "$REPO/scripts/rig" run --memory "$((3 * mib + 1536))" --timeout 1800 --out "$1/rig" --with "$images:/opt/guest" \
         --with "$REPO/artifacts/publish/reboots/Reboots:/opt/bench/Reboots" -- \
-        /opt/bench/Reboots "$guest" /opt/guest "$memory" "$runs" "$interval" /out/reboots.json || return 1
-    mv "$1/rig/reboots.json" "$1/reboots/$guest-$memory.json"
+        /opt/bench/Reboots "$guest" /opt/guest "$mib" "$runs" "$interval" /out/reboots.json || return 1
+    mv "$1/rig/reboots.json" "$1/reboots/$guest-$mib.json"
     rm -rf "$1/rig"
 }
 
@@ -63,7 +63,7 @@ run_downtime() {
     out=${out:-$REPO/artifacts/bench/downtime-$(date -u +%Y%m%dT%H%M%SZ)}
     mkdir -p "$out"
     out=$(cd "$out" && pwd)
-    cd "$REPO"
+    cd "$REPO" || return
     dotnet build bench/Downtime -c Release --nologo -v quiet "${DOTNET_ALONE[@]}"
     if [[ ${parts[*]} == *reboots* ]]; then
         "$REPO/scripts/build"

@@ -24,7 +24,7 @@ internal sealed class SvgDocument(int width, int height)
     internal void Box(double x, double y, double boxWidth, double boxHeight, string colour) =>
         Add($"<rect x='{x:0.#}' y='{y:0.#}' width='{boxWidth:0.#}' height='{boxHeight:0.#}' fill='{colour}'/>");
 
-    /// <param name="anchor">start, middle or end.</param>
+    /// <summary>Text; the anchor is start, middle or end.</summary>
     internal void Text(double x, double y, string text, string anchor = "start", int size = 12, string colour = "#222", bool bold = false) =>
         Add($"<text x='{x:0.#}' y='{y:0.#}' text-anchor='{anchor}' font-size='{size}' fill='{colour}'{(bold ? " font-weight='bold'" : "")}>{Escape(text)}</text>");
 
