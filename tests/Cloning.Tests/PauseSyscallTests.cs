@@ -25,14 +25,13 @@ public sealed partial class PauseSyscallTests
             Trace(trace);
             List<string[]> calls = [.. File.ReadLines(trace).Select(l => Call().Match(l)).Where(m => m.Success)
                 .Select(m => new[] { m.Groups[1].Value, Name(m.Groups[2].Value, m.Groups[3].Value), m.Groups[3].Value })];
-            int pauses = 0;
-            foreach ((string kind, List<string[]> pause) in Sections(calls))
+            foreach (IGrouping<string, List<string[]>> kind in Sections(calls).GroupBy(s => s.Kind, s => s.Calls))
             {
-                AssertListed(kind, pause);
-                pauses++;
+                // In the first one methods are compiled, which is the test's build, not the product's.
+                List<List<string[]>> pauses = [.. kind.Skip(1)];
+                Assert.True(pauses.Count >= 2, $"only {pauses.Count} pauses seen: {kind.Key}");
+                foreach (List<string[]> pause in pauses) AssertListed(kind.Key, pause);
             }
-
-            Assert.True(pauses >= 4, $"only {pauses} pauses seen"); // both kinds, warm-ups included
         }
         finally
         {
