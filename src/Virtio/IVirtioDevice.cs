@@ -32,6 +32,17 @@ public interface IVirtioDevice
     /// <summary>Changes whenever configuration space does, in the same instant (virtio 1.2 §2.5).</summary>
     uint ConfigGeneration { get; }
 
+    /// <summary>
+    /// What the driver has set in configuration space, packed into a number as the device likes: it moves with a saved
+    /// state. Set after <see cref="Negotiated"/>.
+    /// </summary>
+    uint Settings { get; set; }
+
+    /// <summary>
+    /// Both sides agree on features (FEATURES_OK); before, and after a reset, they are none. Settings begin anew.
+    /// </summary>
+    void Negotiated(ulong features);
+
     /// <summary>Reads configuration space. Bytes beyond its end read as zero.</summary>
     void ReadConfig(ulong offset, Span<byte> data);
 
@@ -44,9 +55,10 @@ public interface IVirtioDevice
     void Activate(VirtioActivation activation);
 
     /// <summary>
-    /// Finishes the requests it has begun, begins no other, and returns when nothing touches guest memory any more.
-    /// Queue state is then complete. Cheap when idle: it is part of the pauses. Lasts until <see cref="Resume"/>, also
-    /// over <see cref="Activate"/> and <see cref="Deactivate"/>.
+    /// Begins no other request and returns when nothing touches guest memory or changes the disk any more: requests that
+    /// do are finished, others may be given back to their queue (<see cref="Virtqueue.Return"/>). Queue state is then
+    /// complete. Short, it is part of the pauses. Lasts until <see cref="Resume"/>, also over <see cref="Activate"/> and
+    /// <see cref="Deactivate"/>.
     /// </summary>
     void Suspend();
 

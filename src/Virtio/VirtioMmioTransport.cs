@@ -151,6 +151,7 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
             for (int i = 0; i < queues.Length; i++) queues[i] = _queues[i]?.State ?? _registers[i];
             return new VirtioTransportState
             {
+                Layout = VirtioTransportState.CurrentLayout,
                 DeviceId = _device.DeviceId,
                 DeviceFeaturesSelect = _deviceFeaturesSelect,
                 DriverFeaturesSelect = _driverFeaturesSelect,
@@ -159,6 +160,7 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
                 Status = Status,
                 InterruptStatus = _interruptStatus,
                 ConfigGeneration = Generation,
+                Settings = _device.Settings,
                 Queues = queues,
             };
         }
@@ -177,6 +179,9 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
         {
             if (Status != VirtioStatus.None)
                 throw new InvalidOperationException("Reset a virtio device before loading it");
+            if (state.Layout != VirtioTransportState.CurrentLayout)
+                throw new InvalidDataException($"The virtio device was saved in layout {state.Layout}, "
+                    + $"this version reads layout {VirtioTransportState.CurrentLayout} only");
             if (state.DeviceId != _device.DeviceId || state.Queues.Count != _registers.Length
                 || (state.DriverFeatures & ~_offered) != 0)
                 throw new InvalidDataException("The saved virtio device is of another kind, or has other features");
@@ -190,6 +195,8 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
             _generationBase = state.ConfigGeneration + 1 - _device.ConfigGeneration;
             _generationAtReset = _device.ConfigGeneration - 1;
             _status = (int)state.Status;
+            if (state.Status.HasFlag(VirtioStatus.FeaturesOk)) _device.Negotiated(_driverFeatures);
+            _device.Settings = state.Settings;
             Suspend();
             if (!state.Status.HasFlag(VirtioStatus.DriverOk) || state.Status.HasFlag(VirtioStatus.NeedsReset)) return;
             if (!TryActivate()) throw new InvalidDataException("A saved virtqueue does not lie in guest memory");
@@ -271,6 +278,7 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
         if (restart) Deactivate();
         queue.Ready = ready;
         queue.NextAvail = queue.NextUsed = 0;
+        queue.Returned = [];
         if (restart && !TryActivate()) NeedsReset();
     }
 
@@ -287,6 +295,7 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
         bool acceptable = (_driverFeatures & VirtioFeatures.Version1) != 0 && (_driverFeatures & ~_offered) == 0;
         if (!acceptable) added &= ~VirtioStatus.FeaturesOk;
         if (!(Status | added).HasFlag(VirtioStatus.FeaturesOk)) added &= ~VirtioStatus.DriverOk;
+        if (added.HasFlag(VirtioStatus.FeaturesOk)) _device.Negotiated(_driverFeatures);
         Interlocked.Or(ref _status, (int)added);
         if (!added.HasFlag(VirtioStatus.DriverOk)) return;
         if (!TryActivate()) NeedsReset();
@@ -323,6 +332,7 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
     {
         Deactivate();
         Array.Clear(_registers);
+        _device.Negotiated(0);
         _deviceFeaturesSelect = _driverFeaturesSelect = _queueSelect = 0;
         _driverFeatures = 0;
         _generationAtReset = _device.ConfigGeneration;

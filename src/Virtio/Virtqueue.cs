@@ -19,7 +19,9 @@ public sealed class Virtqueue
     private readonly GuestMemory _memory;
     private readonly bool _indirect;
     private readonly bool _eventIdx;
+    private readonly ushort[] _returned; // the first _returnedCount; Returned in _state is not kept up
     private VirtqueueState _state;
+    private int _returnedCount;
     private ushort _announced; // used index up to which the driver has been told, or has asked not to be
     private bool _muted;
 
@@ -30,10 +32,14 @@ public sealed class Virtqueue
         _indirect = (features & VirtioFeatures.IndirectDescriptors) != 0;
         _eventIdx = (features & VirtioFeatures.EventIdx) != 0;
         _announced = state.NextUsed;
+        _returned = new ushort[state.Size];
+        foreach (ushort head in state.Returned) _returned[_returnedCount++] = head;
     }
 
     /// <summary>Its state. Complete for saving while the device is suspended.</summary>
-    public VirtqueueState State => _state;
+    public VirtqueueState State => _state with { Returned = [.. _returned.AsSpan(0, _returnedCount)] };
+
+    private int InFlight => (ushort)(_state.NextAvail - _state.NextUsed);
 
     /// <summary>Why it is broken, or None.</summary>
     public VirtqueueFault Fault { get; private set; }
@@ -44,7 +50,8 @@ public sealed class Virtqueue
     /// <param name="features">The negotiated features.</param>
     /// <param name="queue">The queue.</param>
     /// <returns>
-    /// False where the size is not a power of two up to 32768, or a part is not memory or not aligned (§2.7).
+    /// False where the size is not a power of two up to 32768, a part is not memory or not aligned (§2.7), or the saved
+    /// heads do not account for the chains that are on their way.
     /// </returns>
     public static bool TryCreate(GuestMemory memory, VirtqueueState state, ulong features, out Virtqueue? queue)
     {
@@ -54,20 +61,29 @@ public sealed class Virtqueue
             || !IsPart(memory, state.DriverArea, 2, 6 + (2 * state.Size))
             || !IsPart(memory, state.DeviceArea, 4, 6 + (8 * state.Size)))
             return false;
+        int inFlight = (ushort)(state.NextAvail - state.NextUsed);
+        if (inFlight > state.Size || state.Returned.Count != inFlight) return false;
         queue = new Virtqueue(memory, state, features);
         return true;
     }
 
-    /// <summary>Takes the next available chain.</summary>
+    /// <summary>Takes the next chain: one that was given back (<see cref="Return"/>), else the next available one.</summary>
     /// <param name="chain">Filled when the answer is <see cref="VirtqueuePop.Chain"/>.</param>
     public VirtqueuePop Pop(DescriptorChain chain)
     {
         if (Fault != VirtqueueFault.None) return VirtqueuePop.Broken;
+        if (_returnedCount != 0)
+        {
+            Fault = Walk(_returned[--_returnedCount], chain);
+            return Fault == VirtqueueFault.None ? VirtqueuePop.Chain : VirtqueuePop.Broken;
+        }
+
         // Acquire: ring entry and descriptors are not read before the index that publishes them (§2.7.13.3.1).
         ushort available = Load(_state.DriverArea + 2);
         int pending = (ushort)(available - _state.NextAvail);
         if (pending == 0) return VirtqueuePop.Empty;
-        Fault = pending > _state.Size
+        // What is on its way is still in the driver's books, so both together fit into the queue.
+        Fault = pending > _state.Size - InFlight
             ? VirtqueueFault.AvailableIndex
             : Walk(Load(_state.DriverArea + 4 + (2 * Slot(_state.NextAvail))), chain);
         if (Fault != VirtqueueFault.None) return VirtqueuePop.Broken;
@@ -89,6 +105,13 @@ public sealed class Virtqueue
         // Release: the element and everything written into the buffers is visible before the index (§2.7.8.2).
         Store(_state.DeviceArea + 2, _state.NextUsed);
     }
+
+    /// <summary>
+    /// Takes a chain back that <see cref="Pop"/> has given out and that was not pushed: it is given out again, from the
+    /// descriptors as they are then.
+    /// </summary>
+    /// <param name="head">Its <see cref="DescriptorChain.Head"/>.</param>
+    public void Return(ushort head) => _returned[_returnedCount++] = head;
 
     /// <summary>Whether the driver wants to be notified of what was pushed since the last call (§2.7.7.2).</summary>
     public bool MustNotify()
@@ -124,11 +147,11 @@ public sealed class Virtqueue
     {
         _muted = false;
         if (_eventIdx) Store(_state.DeviceArea + 4 + (8UL * _state.Size), _state.NextAvail);
-        // Without EVENT_IDX flags MUST be 0 or 1, with it 0 (§2.7.10.1); a saved queue may come with either.
+        // Without EVENT_IDX flags MUST be 0 or 1, with it 0 (§2.7.10.2); a saved queue may come with either.
         Store(_state.DeviceArea, 0);
         // The mirror image of MustNotify: wish first, then look.
         Interlocked.MemoryBarrier();
-        return Load(_state.DriverArea + 2) != _state.NextAvail;
+        return _returnedCount != 0 || Load(_state.DriverArea + 2) != _state.NextAvail;
     }
 
     private static bool IsPart(GuestMemory memory, ulong address, uint alignment, int length) =>

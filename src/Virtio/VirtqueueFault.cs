@@ -9,7 +9,9 @@ public enum VirtqueueFault
     /// <summary>None.</summary>
     None,
 
-    /// <summary>The available index is further ahead than the queue is long (§2.7.6).</summary>
+    /// <summary>
+    /// The available index offers more than the queue has room for beside the chains not yet used (§2.7.6).
+    /// </summary>
     AvailableIndex,
 
     /// <summary>A descriptor's index lies outside its table (§2.7.5).</summary>

@@ -30,4 +30,15 @@ public record struct VirtqueueState
 
     /// <summary>Index of the next used entry to write, free-running.</summary>
     public ushort NextUsed { get; set; }
+
+    /// <summary>
+    /// Heads of chains that were taken from the available ring and are not in the used ring: begun and given up by a
+    /// device that was suspended. They are served before the ring. A suspended queue has as many as
+    /// <see cref="NextAvail"/> is ahead of <see cref="NextUsed"/>.
+    /// </summary>
+    public IReadOnlyList<ushort> Returned
+    {
+        readonly get => field ?? [];
+        set => field = value?.Count > 0 ? value : null; // so that two without any are equal
+    }
 }

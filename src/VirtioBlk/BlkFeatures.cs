@@ -15,6 +15,15 @@ public static class BlkFeatures
     /// <summary>VIRTIO_BLK_F_FLUSH (9): there is a write-back cache and a command that flushes it.</summary>
     public const ulong Flush = 1UL << 9;
 
+    /// <summary>VIRTIO_BLK_F_TOPOLOGY (10): which sizes of I/O the disk likes best.</summary>
+    public const ulong Topology = 1UL << 10;
+
+    /// <summary>VIRTIO_BLK_F_CONFIG_WCE (11): the driver may choose between write-back and write-through.</summary>
+    public const ulong ConfigWriteCache = 1UL << 11;
+
+    /// <summary>VIRTIO_BLK_F_MQ (12): several request queues.</summary>
+    public const ulong MultiQueue = 1UL << 12;
+
     /// <summary>VIRTIO_BLK_F_DISCARD (13): ranges can be given back.</summary>
     public const ulong Discard = 1UL << 13;
 

@@ -28,6 +28,13 @@ public interface IBlockBackend : IDisposable
     /// <returns>False: it has to be <see cref="Read"/>; until then the memory may hold anything.</returns>
     bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) => false;
 
+    /// <summary>
+    /// Writes memory to the disk where nothing has to be waited for: into the host's page cache, where space for it is
+    /// there already.
+    /// </summary>
+    /// <returns>False: it has to be <see cref="Write"/>; until then the sectors may hold anything.</returns>
+    bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset) => false;
+
     /// <summary>Writes memory to the disk. Durable only after a <see cref="Flush"/> that follows its return.</summary>
     void Write(ReadOnlySpan<IoVec> vectors, long offset);
 

@@ -18,6 +18,10 @@ internal sealed class FakeDevice(int queues = 1, ulong features = 0) : IVirtioDe
 
     public uint ConfigGeneration { get; set; }
 
+    public uint Settings { get; set; }
+
+    public void Negotiated(ulong agreed) => Calls.Add($"{nameof(Negotiated)} {agreed:x}");
+
     public byte[] Config { get; } = [1, 2, 3, 4, 5, 6, 7, 8];
 
     public VirtioActivation? Activation { get; private set; }

@@ -44,7 +44,7 @@ public sealed class TransportStateTests
         using TransportRig from = new(), to = new();
         VirtioTransportState saved = Started(from);
         to.Transport.Load(saved);
-        Assert.Equal(["Suspend", "Activate"], to.Device.Calls);
+        Assert.Equal(["Negotiated 130000000", "Suspend", "Activate"], to.Device.Calls);
         Assert.Equal(0, to.Line.Edges);
         to.Transport.Resume();
         Assert.Equal("Resume", to.Device.Calls[^1]);
@@ -133,6 +133,51 @@ public sealed class TransportStateTests
         to.Transport.Reset();
         to.Transport.Load(saved);
         Assert.NotNull(to.Device.Activation);
+    }
+
+    [Fact]
+    public void A_state_of_another_layout_is_refused_by_its_number()
+    {
+        using TransportRig from = new(), to = new();
+        VirtioTransportState saved = Started(from) with { Layout = 1 };
+        InvalidDataException refusal = Assert.Throws<InvalidDataException>(() => to.Transport.Load(saved));
+        Assert.Contains("layout 1", refusal.Message);
+        Assert.Equal(VirtioStatus.None, to.Transport.Status);
+        // Before layouts had numbers a state did not say so.
+        string json = JsonSerializer.Serialize(saved, StateJson.Default.VirtioTransportState);
+        string old = json.Replace("\"Layout\":1,", "", StringComparison.Ordinal);
+        Assert.NotEqual(json, old);
+        JsonException e = Assert.Throws<JsonException>(() =>
+            JsonSerializer.Deserialize(old, StateJson.Default.VirtioTransportState));
+        Assert.Contains("Layout", e.Message);
+    }
+
+    [Fact]
+    public void Settings_move_after_the_features_they_depend_on()
+    {
+        using TransportRig from = new(), to = new();
+        from.Driver.Start(16);
+        from.Device.Settings = 7;
+        from.Transport.Suspend();
+        to.Transport.Load(from.Transport.Save());
+        Assert.Equal(7u, to.Device.Settings);
+    }
+
+    [Theory(DisplayName = "A saved queue accounts for every chain that is on its way, or is refused")]
+    [InlineData(2, 0, new ushort[] { 3, 5 }, true)]
+    [InlineData(1, 65535, new ushort[] { 3, 5 }, true)]
+    [InlineData(2, 0, new ushort[] { 3 }, false)]
+    [InlineData(0, 0, new ushort[] { 3 }, false)]
+    [InlineData(0, 1, new ushort[] { }, false)]
+    public void Chains_on_their_way(ushort nextAvail, ushort nextUsed, ushort[] returned, bool accepted)
+    {
+        using TransportRig from = new(), to = new();
+        VirtioTransportState saved = Started(from);
+        VirtqueueState queue = saved.Queues[0] with { NextAvail = nextAvail, NextUsed = nextUsed, Returned = returned };
+        saved = saved with { Queues = [queue] };
+        if (accepted) to.Transport.Load(saved);
+        else Assert.Throws<InvalidDataException>(() => to.Transport.Load(saved));
+        if (accepted) Assert.Equal(returned, to.Transport.Save().Queues[0].Returned);
     }
 
     [Fact]

@@ -39,6 +39,23 @@ public sealed class VirtqueueFaultTests
     public void Available_index_jumps(int index) =>
         Breaks(VirtqueueFault.AvailableIndex, rig => rig.Driver.PublishIndex((ushort)index));
 
+    [Fact(DisplayName = "2.7.6: no more chains than the queue has room for beside those not used yet")]
+    public void Available_index_beyond_what_is_free()
+    {
+        using QueueRig rig = new(size: 8);
+        for (int round = 0; round < 8; round++)
+        {
+            rig.Driver.Offer(0);
+            rig.Driver.Publish();
+            Assert.Equal(VirtqueuePop.Chain, rig.Pop());
+        }
+
+        rig.Driver.Offer(0); // a ninth, and nothing has come back
+        rig.Driver.Publish();
+        Assert.Equal(VirtqueuePop.Broken, rig.Pop());
+        Assert.Equal(VirtqueueFault.AvailableIndex, rig.Device.Fault);
+    }
+
     [Theory(DisplayName = "2.7.5: a head beyond the table")]
     [InlineData(8)]
     [InlineData(0xFFFF)]

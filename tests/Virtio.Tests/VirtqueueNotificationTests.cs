@@ -69,7 +69,7 @@ public sealed class VirtqueueNotificationTests
         Assert.False(rig.Device.MustNotify());
     }
 
-    [Fact(DisplayName = "2.7.10.1 without EVENT_IDX: flags MUST be 0 or 1, and 0 before waiting")]
+    [Fact(DisplayName = "2.7.10.2 without EVENT_IDX: flags MUST be 0 or 1, and 0 before waiting")]
     public void Mute_and_listen_without_event_idx()
     {
         using QueueRig rig = new();
@@ -86,7 +86,7 @@ public sealed class VirtqueueNotificationTests
         Assert.True(rig.Driver.Publish());
     }
 
-    [Fact(DisplayName = "2.7.10.1 with EVENT_IDX: flags MUST be 0, avail_event says when")]
+    [Fact(DisplayName = "2.7.10.2 with EVENT_IDX: flags MUST be 0, avail_event says when")]
     public void Mute_and_listen_with_event_idx()
     {
         using QueueRig rig = new(features: EventIdx);

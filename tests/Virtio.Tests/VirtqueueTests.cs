@@ -174,6 +174,37 @@ public sealed class VirtqueueTests
         }
     }
 
+    [Theory(DisplayName = "Chains given back come again, before the ring, here or where the state is loaded")]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Given_back(bool moved)
+    {
+        using QueueRig rig = new(startAt: 65534);
+        Virtqueue device = rig.Device;
+        ushort[] heads = [rig.Driver.Add(rig.Readable()), rig.Driver.Add(rig.Readable()), rig.Driver.Add(rig.Readable())];
+        rig.Driver.Publish();
+        for (int i = 0; i < 3; i++) Assert.Equal(VirtqueuePop.Chain, device.Pop(rig.Chain));
+        device.Push(heads[1], 0);
+        device.Return(heads[0]);
+        device.Return(heads[2]);
+        Assert.True(device.Listen());
+        ushort last = rig.Driver.Add(rig.Writable());
+        rig.Driver.Publish();
+        if (moved)
+        {
+            VirtqueueState state = device.State;
+            Assert.Equal([heads[0], heads[2]], state.Returned);
+            Assert.True(Virtqueue.TryCreate(rig.Memory.Memory, state, 0, out Virtqueue? next));
+            device = next!;
+        }
+
+        List<ushort> seen = [];
+        while (device.Pop(rig.Chain) == VirtqueuePop.Chain) seen.Add(rig.Chain.Head);
+        Assert.Equal([.. new[] { heads[0], heads[2] }.Order(), last], [.. seen[..2].Order(), .. seen[2..]]);
+        Assert.Empty(device.State.Returned);
+        Assert.False(device.Listen());
+    }
+
     [Fact(DisplayName = "What the device writes into rings is recorded for a live copy")]
     public void Ring_writes_are_recorded()
     {

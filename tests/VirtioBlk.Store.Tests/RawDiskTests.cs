@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Kvm.Interop;
 
 namespace VirtioBlk.Store.Tests;
@@ -78,6 +79,46 @@ public sealed class RawDiskTests : IDisposable
             Assert.True(disk.TryReadCached(vectors, 65536));
             Assert.False(disk.TryReadCached(vectors, (4 << 20) - 512));
         }
+    }
+
+    [Fact(DisplayName = "cache=none: bytes go past the page cache, in sectors")]
+    public unsafe void Direct()
+    {
+        string path = NewFile(4 << 20);
+        byte* memory = (byte*)NativeMemory.AlignedAlloc(8192, 4096);
+        try
+        {
+            using RawDisk disk = RawDisk.Open(path, readOnly: false, direct: true);
+            DiskIo.Pattern(4096, 3).CopyTo(new Span<byte>(memory, 4096));
+            IoVec[] vectors = [new((nint)memory, 512), new((nint)memory + 512, 3584)];
+            Assert.False(disk.TryWriteCached(vectors, 512));
+            disk.Write(vectors, 512);
+            disk.WriteZeroes(8192, 4096, mayUnmap: false);
+            disk.Flush();
+            using (RawDisk cached = RawDisk.Open(path, readOnly: true, DiskLock.None))
+            {
+                Assert.False(cached.TryReadCached(vectors, 512)); // it did not pass through there
+                Assert.Equal(DiskIo.Pattern(4096, 3), cached.ReadBytes(512, 4096));
+            }
+
+            new Span<byte>(memory, 4096).Clear();
+            Assert.False(disk.TryReadCached(vectors, 512));
+            disk.Read(vectors, 512);
+            Assert.Equal(DiskIo.Pattern(4096, 3), new ReadOnlySpan<byte>(memory, 4096).ToArray());
+        }
+        finally
+        {
+            NativeMemory.AlignedFree(memory);
+        }
+    }
+
+    [Fact]
+    public void A_file_system_without_direct_IO_is_named()
+    {
+        // procfs has no direct I/O at all.
+        DiskException e = Assert.Throws<DiskException>(() =>
+            HostFile.Open("/proc/version", writable: false, DiskLock.None, direct: true));
+        Assert.Contains("cache=none", e.Message);
     }
 
     [Fact]

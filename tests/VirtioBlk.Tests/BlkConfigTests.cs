@@ -9,9 +9,10 @@ namespace VirtioBlk.Tests;
 public sealed class BlkConfigTests
 {
     private const ulong Common =
-        BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Flush | VirtioFeatures.Transport;
+        BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Topology | BlkFeatures.Flush
+        | BlkFeatures.ConfigWriteCache | VirtioFeatures.Transport;
 
-    [Fact(DisplayName = "5.2.1: device 2; 5.2.3: the features of a writable disk")]
+    [Fact(DisplayName = "5.2.1, 2.2.2, 5.2.5.2, 5.2.6.2, 6.2: device 2; the features of a writable disk, none without what it requires")]
     public void Writable_disk()
     {
         using BlkRig rig = new(start: false);
@@ -26,7 +27,7 @@ public sealed class BlkConfigTests
         Assert.Equal(Common | BlkFeatures.ReadOnly, rig.Driver.ReadOffered());
     }
 
-    [Fact(DisplayName = "5.2.4: the fields of configuration space, readable before FEATURES_OK (MUST, 2.5.2)")]
+    [Fact(DisplayName = "5.2.4, 2.5.2, 5.2.5.2: configuration space MUST be readable before FEATURES_OK, its padding MUST be 0")]
     public void Fields()
     {
         using BlkRig rig = new(start: false);
@@ -34,6 +35,9 @@ public sealed class BlkConfigTests
         Assert.Equal(BlkRig.DiskSectors, BinaryPrimitives.ReadUInt64LittleEndian(config)); // capacity
         Assert.Equal(254u, Field(12)); // seg_max: the queue less header and status
         Assert.Equal(512u, Field(20)); // blk_size
+        Assert.Equal((3, 0, 8, 0u), ((int)config[24], (int)config[25], config[26] | (config[27] << 8), Field(28))); // topology: 4 KiB blocks
+        Assert.Equal(1, config[32]); // writeback: FLUSH is offered
+        Assert.Equal(1, config[34] | (config[35] << 8)); // num_queues
         Assert.Equal(32768u, Field(36)); // max_discard_sectors
         Assert.Equal(16u, Field(40)); // max_discard_seg
         Assert.Equal(8u, Field(44)); // discard_sector_alignment
@@ -56,11 +60,12 @@ public sealed class BlkConfigTests
     }
 
     [Fact]
-    public void The_thread_has_its_name()
+    public void The_threads_have_their_names()
     {
         using MemoryDisk disk = new(512);
         using VirtioBlkDevice device = new(disk, "", "blk-named");
-        Assert.Contains("blk-named\n", Directory.GetDirectories("/proc/self/task").Select(NameOf));
+        string[] names = [.. Directory.GetDirectories("/proc/self/task").Select(NameOf)];
+        foreach (string name in (string[])["blk-named-q0", "blk-named-io", "blk-named-fl"]) Assert.Contains($"{name}\n", names);
 
         // Threads of other tests end at any moment.
         static string NameOf(string task)

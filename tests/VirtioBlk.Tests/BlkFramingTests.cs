@@ -194,7 +194,7 @@ public sealed class BlkFramingTests
         Assert.Equal(VirtioStatus.None, rig.Driver.Status & VirtioStatus.NeedsReset);
     }
 
-    [Fact(DisplayName = "Random descriptors: a status or DEVICE_NEEDS_RESET, nothing written but what was offered")]
+    [Fact(DisplayName = "2.7.5.1: random descriptors: a status or DEVICE_NEEDS_RESET, nothing written but what was offered")]
     public void Random_descriptors()
     {
         Random random = new(1275);

@@ -86,7 +86,7 @@ public sealed class BlkRequestTests
         Assert.Equal(2, rig.Device.Counters.Refused);
     }
 
-    [Fact(DisplayName = "5.2.6: FLUSH reaches the backend; a write before it does not flush by itself")]
+    [Fact(DisplayName = "5.2.6.2: FLUSH reaches the backend before it is answered; a write before it does not flush by itself")]
     public void Flush()
     {
         using BlkRig rig = new();
@@ -96,10 +96,10 @@ public sealed class BlkRequestTests
         Assert.Equal(1, rig.Disk.Flushes);
     }
 
-    [Fact(DisplayName = "5.2.6.2: FLUSH offered and not negotiated: a completed write MUST be stable")]
+    [Fact(DisplayName = "5.2.6.2: neither FLUSH nor CONFIG_WCE negotiated: a completed write MUST be stable")]
     public void Write_through()
     {
-        using BlkRig rig = new(unwanted: BlkFeatures.Flush);
+        using BlkRig rig = new(unwanted: BlkFeatures.Flush | BlkFeatures.ConfigWriteCache);
         List<string> order = [];
         rig.Backend.Before = (operation, _) => order.Add(operation);
         Assert.Equal(BlkDriver.Ok, rig.Blk.Write(0, new byte[512]));
@@ -139,7 +139,7 @@ public sealed class BlkRequestTests
         Assert.Equal(BlkDriver.IoError, rig.Blk.Send(BlkDriver.GetId, 0, data, (uint)length, writable: true).Status);
     }
 
-    [Fact(DisplayName = "5.2.6: DISCARD and WRITE_ZEROES, one range and several")]
+    [Fact(DisplayName = "5.2.6.2: DISCARD and WRITE_ZEROES, one range and several; zeroed ranges MUST read zeros")]
     public void Ranges()
     {
         using BlkRig rig = new();
@@ -199,7 +199,7 @@ public sealed class BlkRequestTests
         Assert.Equal(status, rig.Blk.Send(BlkDriver.Discard, 0, data, (uint)length).Status);
     }
 
-    [Theory(DisplayName = "5.2.6: what the device does not know is UNSUPP")]
+    [Theory(DisplayName = "5.2.6.2: what the device does not know or offer (LIFETIME, SECURE_ERASE) is UNSUPP")]
     [InlineData(2u)] // SCSI
     [InlineData(10u)] // GET_LIFETIME, not offered
     [InlineData(14u)] // SECURE_ERASE, not offered

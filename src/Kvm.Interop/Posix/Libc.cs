@@ -66,6 +66,8 @@ public static unsafe partial class Libc
     public const int O_EXCL = 0x80;
     /// <summary>open flag: do not wait for a FIFO's other end.</summary>
     public const int O_NONBLOCK = 0x800;
+    /// <summary>open flag: past the page cache (x86-64).</summary>
+    public const int O_DIRECT = 0x4000;
     /// <summary>open flag.</summary>
     public const int O_DIRECTORY = 0x10000;
     /// <summary>open flag.</summary>

@@ -11,6 +11,7 @@ internal sealed unsafe class HostFile : IHostFile
 
     private readonly SafeFd _reader;
     private readonly bool _isBlockDevice;
+    private readonly int _directFlag; // O_DIRECT or 0
     private readonly Lock _syncing = new();
     private SafeFd? _writer;
     private DiskLock _lock;
@@ -20,11 +21,12 @@ internal sealed unsafe class HostFile : IHostFile
     // killed.
     private int _unsynced = 1;
 
-    private HostFile(string path, SafeFd reader, bool isBlockDevice)
+    private HostFile(string path, SafeFd reader, bool isBlockDevice, int directFlag = 0)
     {
         Path = path;
         _reader = reader;
         _isBlockDevice = isBlockDevice;
+        _directFlag = directFlag;
     }
 
     /// <inheritdoc/>
@@ -45,13 +47,18 @@ internal sealed unsafe class HostFile : IHostFile
     }
 
     /// <summary>Opens and locks a file.</summary>
+    /// <param name="path">Where it is.</param>
+    /// <param name="writable">Whether it will be written.</param>
+    /// <param name="mode">What others may do meanwhile.</param>
+    /// <param name="direct">Whether I/O goes past the page cache, in multiples of 512 bytes.</param>
     /// <exception cref="DiskException">
-    /// It cannot be opened, is neither a file nor a block device, or is in use.
+    /// It cannot be opened, is neither a file nor a block device, is in use, or cannot be read past the page cache.
     /// </exception>
-    public static HostFile Open(string path, bool writable, DiskLock mode)
+    public static HostFile Open(string path, bool writable, DiskLock mode, bool direct = false)
     {
         // O_NONBLOCK: a FIFO named by mistake must give an error below, not wait for a writer.
-        SafeFd reader = OpenOrThrow(path, path, Libc.O_RDONLY | Libc.O_NONBLOCK | Libc.O_CLOEXEC);
+        int directFlag = direct ? Libc.O_DIRECT : 0;
+        SafeFd reader = OpenOrThrow(path, path, Libc.O_RDONLY | Libc.O_NONBLOCK | Libc.O_CLOEXEC | directFlag);
         HostFile? file = null;
         try
         {
@@ -59,7 +66,8 @@ internal sealed unsafe class HostFile : IHostFile
             if (type is not (StatX.RegularFile or StatX.BlockDevice))
                 throw new DiskException(path,
                     type == StatX.Directory ? "is a directory" : "is neither a file nor a block device");
-            file = new HostFile(path, reader, type == StatX.BlockDevice);
+            file = new HostFile(path, reader, type == StatX.BlockDevice, directFlag);
+            if (direct) file.RequireSectors();
             if (writable) file.MakeWritable();
             file.Lock(mode);
             return file;
@@ -94,7 +102,8 @@ internal sealed unsafe class HostFile : IHostFile
     /// <inheritdoc/>
     public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset)
     {
-        if (vectors.Length > MaxVectors) return false;
+        // Past the page cache the kernel would do the I/O and wait for it, RWF_NOWAIT or not.
+        if (_directFlag != 0 || vectors.Length > MaxVectors) return false;
         // SAFETY: the caller vouches for the memory the vectors name; the kernel checks it again.
         fixed (IoVec* first = vectors)
         {
@@ -144,7 +153,7 @@ internal sealed unsafe class HostFile : IHostFile
         if (_writer is not null) return;
         // Through /proc, so that it is the same file even if the path has come to mean another. On a block device
         // O_EXCL is the host's own lock: it fails while a file system on it is mounted.
-        int flags = Libc.O_RDWR | Libc.O_CLOEXEC | (_isBlockDevice ? Libc.O_EXCL : 0);
+        int flags = Libc.O_RDWR | Libc.O_CLOEXEC | _directFlag | (_isBlockDevice ? Libc.O_EXCL : 0);
         _writer = OpenOrThrow($"/proc/self/fd/{_reader.Fd}", Path, flags);
     }
 
@@ -168,11 +177,34 @@ internal sealed unsafe class HostFile : IHostFile
 
     private SafeFd Writer => _writer ?? throw new DiskException(Path, "is open for reading only");
 
+    /// <summary>Finds out by a read whether I/O past the page cache works in the guest's unit.</summary>
+    private void RequireSectors()
+    {
+        const nuint Sector = 512;
+        byte* block = (byte*)NativeMemory.AlignedAlloc(2 * Sector, 2 * Sector);
+        try
+        {
+            // SAFETY: a sector inside the block, aligned to that and to no more.
+            if (Libc.pread(_reader.Fd, block + Sector, Sector, (long)Sector) >= 0) return;
+            LibcException e = LibcException.FromLastError("pread", Path);
+            throw e.Errno == Libc.EINVAL
+                ? new DiskException(Path, "cannot be used with cache=none: the host wants I/O past the page cache aligned "
+                    + "to more than the 512 bytes of a guest's sector", e)
+                : e;
+        }
+        finally
+        {
+            NativeMemory.AlignedFree(block);
+        }
+    }
+
     private static SafeFd OpenOrThrow(string target, string path, int flags)
     {
         int fd = Libc.open(target, flags, 0x180); // rw for the owner only: guest data is nobody else's business
         if (fd >= 0) return new SafeFd(fd);
         LibcException e = LibcException.FromLastError("open", path);
+        if (e.Errno == Libc.EINVAL && (flags & Libc.O_DIRECT) != 0)
+            throw new DiskException(path, "is on a file system that cannot do I/O past the page cache (cache=none)", e);
         if (e.Errno == Libc.EBUSY)
             throw new DiskInUseException(path, "in use: the host has it mounted or open exclusively");
         string verb = (flags & Libc.O_CREAT) != 0 ? "create" : (flags & Libc.O_RDWR) != 0 ? "write to" : "open";

@@ -4,15 +4,17 @@ namespace VirtioBlk.Store;
 
 /// <summary>A raw file or block device: its bytes are the disk's.</summary>
 /// <remarks>
-/// I/O goes straight between the vectors' memory and the host's page cache; nothing is buffered here.
+/// I/O goes straight between the vectors' memory and the host's page cache, or past that; nothing is buffered here.
 /// </remarks>
 public sealed class RawDisk : IDiskLayer
 {
     private readonly IHostFile _file;
     private readonly LayerAccess _access;
+    private readonly bool _direct;
 
-    private RawDisk(IHostFile file, long lengthBytes, LayerState state)
+    private RawDisk(IHostFile file, long lengthBytes, LayerState state, bool direct)
     {
+        _direct = direct;
         _file = file;
         LengthBytes = lengthBytes;
         _access = new LayerAccess(file, state);
@@ -36,19 +38,24 @@ public sealed class RawDisk : IDiskLayer
     /// <param name="mode">
     /// What others may do meanwhile; by default <see cref="DiskLock.Shared"/> for a reader, else exclusive.
     /// </param>
+    /// <param name="direct">
+    /// Whether I/O goes past the host's page cache (O_DIRECT). The memory it moves to and from must then be aligned as the
+    /// host wants it, at most to 512 bytes: block drivers do that. Where it is not, the host answers EINVAL.
+    /// </param>
     /// <exception cref="DiskInUseException">Somebody else has it open in a way that excludes this.</exception>
     /// <exception cref="DiskException">
-    /// It cannot be opened, or its size is not a positive multiple of 512 bytes.
+    /// It cannot be opened (or not that way), or its size is not a positive multiple of 512 bytes.
     /// </exception>
-    public static RawDisk Open(string path, bool readOnly, DiskLock? mode = null)
+    public static RawDisk Open(string path, bool readOnly, DiskLock? mode = null, bool direct = false)
     {
-        HostFile file = HostFile.Open(path, !readOnly, mode ?? (readOnly ? DiskLock.Shared : DiskLock.Exclusive));
+        mode ??= readOnly ? DiskLock.Shared : DiskLock.Exclusive;
+        HostFile file = HostFile.Open(path, !readOnly, mode.Value, direct);
         try
         {
             long length = file.LengthBytes;
             if (length == 0) throw new DiskException(path, "is empty: a disk has at least one sector");
             if (length % 512 != 0) throw new DiskException(path, $"its size, {length} bytes, is not a multiple of 512");
-            return new RawDisk(file, length, readOnly ? LayerState.ReadOnly : LayerState.Writable);
+            return new RawDisk(file, length, readOnly ? LayerState.ReadOnly : LayerState.Writable, direct);
         }
         catch
         {
@@ -67,6 +74,14 @@ public sealed class RawDisk : IDiskLayer
 
     /// <inheritdoc/>
     public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) => _file.TryReadCached(vectors, offset);
+
+    /// <inheritdoc/>
+    public bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        if (_direct) return false;
+        Write(vectors, offset);
+        return true;
+    }
 
     /// <inheritdoc/>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)

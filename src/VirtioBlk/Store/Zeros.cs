@@ -11,8 +11,7 @@ internal static unsafe class Zeros
 
     private const int MaxVectors = 32;
 
-    // SAFETY: allocated once, zeroed, never written, never freed.
-    private static readonly nint s_page = (nint)NativeMemory.AllocZeroed(PageBytes);
+    private static readonly nint s_page = Allocate();
 
     /// <summary>Writes zeros into a file.</summary>
     public static void WriteZeros(this IHostFile file, long offset, long length)
@@ -26,6 +25,14 @@ internal static unsafe class Zeros
             offset += written;
             length -= written;
         }
+    }
+
+    private static nint Allocate()
+    {
+        void* page = NativeMemory.AlignedAlloc(PageBytes, 4096); // a file open for I/O past the page cache wants that
+        // SAFETY: allocated once, zeroed here, never written again, never freed.
+        NativeMemory.Clear(page, PageBytes);
+        return (nint)page;
     }
 
     /// <summary>

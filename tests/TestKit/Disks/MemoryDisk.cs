@@ -6,6 +6,8 @@ namespace TestKit.Disks;
 /// <summary>A disk in an array, which remembers what was asked of it.</summary>
 public sealed unsafe class MemoryDisk(long lengthBytes, bool readOnly = false) : IBlockBackend
 {
+    private int _reads, _writes, _flushes;
+
     /// <summary>Its content.</summary>
     public byte[] Bytes { get; } = new byte[lengthBytes];
 
@@ -13,11 +15,11 @@ public sealed unsafe class MemoryDisk(long lengthBytes, bool readOnly = false) :
 
     public bool IsReadOnly => readOnly;
 
-    public int Reads { get; private set; }
+    public int Reads => _reads;
 
-    public int Writes { get; private set; }
+    public int Writes => _writes;
 
-    public int Flushes { get; private set; }
+    public int Flushes => _flushes;
 
     public List<(long Offset, long Length)> Discards { get; } = [];
 
@@ -30,7 +32,7 @@ public sealed unsafe class MemoryDisk(long lengthBytes, bool readOnly = false) :
 
     public void Read(ReadOnlySpan<IoVec> vectors, long offset)
     {
-        Reads++;
+        Interlocked.Increment(ref _reads);
         LastVectors = (vectors.Length, vectors[0].Base);
         foreach (IoVec vector in vectors)
         {
@@ -42,7 +44,7 @@ public sealed unsafe class MemoryDisk(long lengthBytes, bool readOnly = false) :
 
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
-        Writes++;
+        Interlocked.Increment(ref _writes);
         LastVectors = (vectors.Length, vectors[0].Base);
         foreach (IoVec vector in vectors)
         {
@@ -51,7 +53,20 @@ public sealed unsafe class MemoryDisk(long lengthBytes, bool readOnly = false) :
         }
     }
 
-    public void Flush() => Flushes++;
+    public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        Read(vectors, offset);
+        return true;
+    }
+
+    public bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        if (readOnly) return false;
+        Write(vectors, offset);
+        return true;
+    }
+
+    public void Flush() => Interlocked.Increment(ref _flushes);
 
     public void Discard(long offset, long length) => Discards.Add((offset, length));
 

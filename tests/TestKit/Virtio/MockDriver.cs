@@ -13,6 +13,7 @@ public sealed class MockDriver(IMmioDevice registers, TestMemory memory, TestLin
     /// <summary>The registers it talks to; another set after the machine has moved.</summary>
     public IMmioDevice Registers { get; set; } = registers;
 
+    /// <summary>Queue 0.</summary>
     public DriverQueue Queue { get; private set; } = null!;
 
     public ulong Features { get; private set; }
@@ -95,9 +96,17 @@ public sealed class MockDriver(IMmioDevice registers, TestMemory memory, TestLin
         return Queue;
     }
 
-    public void ConfigureQueue(uint size, ulong descriptors, ulong available, ulong used)
+    /// <summary>§4.2.3.2 for another queue.</summary>
+    public DriverQueue SetUpQueue(uint number, ushort size)
     {
-        Write(0x030, 0);
+        DriverQueue queue = new(memory, size, (Features & VirtioFeatures.EventIdx) != 0);
+        ConfigureQueue(size, queue.Descriptors.Value, queue.Available.Value, queue.Used.Value, number);
+        return queue;
+    }
+
+    public void ConfigureQueue(uint size, ulong descriptors, ulong available, ulong used, uint number = 0)
+    {
+        Write(0x030, number);
         Write(0x038, size);
         Write(0x080, (uint)descriptors);
         Write(0x084, (uint)(descriptors >> 32));

@@ -1,0 +1,27 @@
+using Kvm.Interop;
+
+namespace VirtioBlk;
+
+/// <summary>A thread's room for the vectors of a whole run.</summary>
+internal sealed class BlkScratch
+{
+    /// <summary>Most vectors of a run: what one preadv takes (UIO_MAXIOV).</summary>
+    public const int MaxVectors = 1024;
+
+    private IoVec[]? _vectors;
+
+    /// <summary>The vectors of all data of a run, in the order of the disk.</summary>
+    public ReadOnlySpan<IoVec> Gather(BlkRequest run)
+    {
+        if (run.Follower is null) return run.Data;
+        _vectors ??= new IoVec[MaxVectors];
+        int count = 0;
+        for (BlkRequest? request = run; request is not null; request = request.Follower)
+        {
+            request.Data.CopyTo(_vectors.AsSpan(count));
+            count += request.Data.Length;
+        }
+
+        return _vectors.AsSpan(0, count);
+    }
+}
