@@ -67,15 +67,7 @@ internal sealed class PauseCycle : IDisposable
             return;
         }
 
-        using PauseScope scope = new(_running.Machine, _next.Machine);
-        pause.Begin();
-        _running.Machine.Pause();
-        pause.Stopped();
-        _manifest!.Commit();
-        pause.Ready();
-        _next.Machine.Run();
-        scope.Released = true;
-        pause.EndsWith(_next.Machine);
+        MachineMove.Switch(_running.Machine, _next.Machine, _manifest!.Commit, committed: static () => { }, pause);
     }
 
     /// <summary>Back to the guest as it was: what it became was good if it counts.</summary>

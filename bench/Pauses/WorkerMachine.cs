@@ -16,12 +16,18 @@ internal sealed class WorkerMachine : IDisposable
     // Only for a guest that hangs: software KVMs fill some hundred MiB a second.
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(3);
     private static readonly Gpa s_otherCode = new(0xA000); // between stack and code of the test kit's guests
-    private readonly Answers _answers = new();
+    private readonly Answers _answers;
     private readonly GuestMailbox _mailbox;
 
     /// <summary>Builds it, paused and empty.</summary>
-    internal WorkerMachine(KvmHost host, int cpus, MemoryFile file, MemoryView view)
+    /// <param name="host">The host's KVM.</param>
+    /// <param name="cpus">Number of vCPUs.</param>
+    /// <param name="file">Its memory.</param>
+    /// <param name="view">How it maps that.</param>
+    /// <param name="answering">Called on the first vCPU's thread while the guest answers a command, or null.</param>
+    internal WorkerMachine(KvmHost host, int cpus, MemoryFile file, MemoryView view, Action? answering = null)
     {
+        _answers = new Answers(answering);
         Machine = new Machine(host, new MachineSpec(cpus, [], _answers), file, view);
         _mailbox = new GuestMailbox(Machine.Memory);
     }
@@ -29,9 +35,9 @@ internal sealed class WorkerMachine : IDisposable
     internal Machine Machine { get; }
 
     /// <summary>Starts the guest in new memory and lets it write to every page.</summary>
-    internal static WorkerMachine Started(KvmHost host, int cpus, ulong memoryBytes)
+    internal static WorkerMachine Started(KvmHost host, int cpus, ulong memoryBytes, Action? answering = null)
     {
-        WorkerMachine made = new(host, cpus, MemoryFile.Create("downtime", memoryBytes), MemoryView.Shared);
+        WorkerMachine made = new(host, cpus, MemoryFile.Create("downtime", memoryBytes), MemoryView.Shared, answering);
         try
         {
             GuestProgram program = GuestPrograms.Worker(made.Machine.Memory.Layout, port: Com1);
@@ -56,6 +62,15 @@ internal sealed class WorkerMachine : IDisposable
     {
         ulong before = _mailbox.Counter;
         Await(() => _mailbox.Counter != before);
+        AwaitOthersCounting();
+    }
+
+    /// <summary>Asks the guest's first vCPU for something.</summary>
+    internal void Post(WorkerCommand command) => _mailbox.Post(command);
+
+    /// <summary>Returns once all vCPUs but the first are seen to count.</summary>
+    internal void AwaitOthersCounting()
+    {
         for (int cpu = 1; cpu < Machine.Spec.Cpus; cpu++)
         {
             ulong count = OtherCounter(cpu);
@@ -127,11 +142,16 @@ internal sealed class WorkerMachine : IDisposable
 
     private string Ending() => Machine.Exited.IsCompleted ? $": {Machine.Exited.Result}" : "";
 
-    private sealed class Answers : ISerialOutput, IDisposable
+    private sealed class Answers(Action? answering) : ISerialOutput, IDisposable
     {
         internal ManualResetEventSlim Any { get; } = new();
 
-        public void Write(ReadOnlySpan<byte> bytes) => Any.Set();
+        public void Write(ReadOnlySpan<byte> bytes)
+        {
+            answering?.Invoke();
+            Any.Set();
+        }
+
         public void Dispose() => Any.Dispose();
     }
 }

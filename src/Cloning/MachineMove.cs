@@ -3,8 +3,8 @@ using Vmm.Machines;
 namespace Cloning;
 
 /// <summary>
-/// Moves a running OS from one machine into another that is built already. This is the fork, seen from the instance, and
-/// also how memory gets back into one shared file: the two differ in what the other machine maps.
+/// The two pauses. <see cref="Run"/> moves a running OS into another machine that is built already: the fork, seen from the
+/// instance, and also how memory gets back into one shared file. <see cref="Switch"/> stops it in favour of another OS.
 /// </summary>
 internal static class MachineMove
 {
@@ -37,6 +37,37 @@ internal static class MachineMove
             throw;
         }
 
+        into.Run();
+        scope.Released = true;
+        pause.EndsWith(into);
+    }
+
+    /// <summary>Stops one machine for good and runs another, which has been loaded already, in its place.</summary>
+    /// <param name="from">Runs; afterwards it is paused for good.</param>
+    /// <param name="into">Paused, and ready to run.</param>
+    /// <param name="commit">The step after which there is no way back; where it throws, nothing has happened.</param>
+    /// <param name="committed">What else belongs into the pause, after that. Must not throw.</param>
+    /// <param name="pause">Timed on the way.</param>
+    /// <exception cref="Exception">Nothing was committed; <paramref name="from"/> runs on as before.</exception>
+    public static void Switch(Machine from, Machine into, Action commit, Action committed, Pause pause)
+    {
+        using PauseScope scope = new(from, into);
+        pause.Begin();
+        from.Pause();
+        pause.Stopped();
+        try
+        {
+            if (from.Exited.IsCompleted) throw new InvalidOperationException("the instance's own guest ended before the switch");
+            commit();
+        }
+        catch
+        {
+            from.Run();
+            throw;
+        }
+
+        committed();
+        pause.Ready();
         into.Run();
         scope.Released = true;
         pause.EndsWith(into);

@@ -16,30 +16,29 @@ internal static class SwitchPause
         SystemDisk[] oldDisks = instance.Disks;
         DiskManifest oldManifest = instance.Manifest;
         Pause pause = new();
-        using PauseScope scope = new(old, prepared.Next);
-        pause.Begin();
-        old.Pause();
-        pause.Stopped();
         try
         {
-            if (old.Exited.IsCompleted) throw new InvalidOperationException("the instance's own guest ended before the switch");
-            instance.Committed.Reset();
-            instance.ManifestFile.Commit();
+            MachineMove.Switch(
+                old,
+                prepared.Next,
+                commit: () =>
+                {
+                    instance.Committed.Reset();
+                    instance.ManifestFile.Commit();
+                },
+                committed: () =>
+                {
+                    // The persistent disk shows its real size; the guest finds out by a configuration-change interrupt.
+                    for (int i = 0; i < instance.PersistentDisks.Count; i++)
+                        prepared.Next.Disks[next.Disks.Length + i].SetBackend(instance.PersistentDisks[i], notify: true);
+                },
+                pause);
         }
         catch
         {
             instance.Committed.Set();
-            old.Run();
             throw;
         }
-
-        // The persistent disk shows its real size; the guest finds out by a configuration-change interrupt.
-        for (int i = 0; i < instance.PersistentDisks.Count; i++)
-            prepared.Next.Disks[next.Disks.Length + i].SetBackend(instance.PersistentDisks[i], notify: true);
-        pause.Ready();
-        prepared.Next.Run();
-        scope.Released = true;
-        pause.EndsWith(prepared.Next);
 
         prepared.MarkSwitched();
         next.MarkUsed();

@@ -205,14 +205,15 @@ public sealed class Vcpu : IDisposable
         {
             try
             {
-                ForgetKick();
-                Volatile.Write(ref _enteredAt, Stopwatch.GetTimestamp());
-                while (!_pauseRequested) Step();
+                // A rehearsal leaves out what would enter the guest.
+                if (!_rehearsing) RunGuest();
+                _rehearsing = false;
                 Drain();
             }
             catch (Exception e)
             {
                 // An exception on this thread would end the process, and every other machine in it.
+                _rehearsing = false;
                 _pauseRequested = true;
                 _exits.Failed(this, e);
             }
@@ -229,18 +230,19 @@ public sealed class Vcpu : IDisposable
             _resume.Wait();
             _resume.Reset();
             if (_finished) return false;
-            if (_rehearsing)
-            {
-                _rehearsing = false;
-                Drain();
-                continue;
-            }
-
+            if (_rehearsing) return true;
             _paused.Reset();
             Interlocked.MemoryBarrier(); // see RequestPause
             // Let go for a pause that was taken back before it had come, or paused again before it woke: it stays.
             if (!_pauseRequested) return true;
         }
+    }
+
+    private void RunGuest()
+    {
+        ForgetKick();
+        Volatile.Write(ref _enteredAt, Stopwatch.GetTimestamp());
+        while (!_pauseRequested) Step();
     }
 
     private void Step()
