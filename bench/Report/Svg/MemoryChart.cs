@@ -3,7 +3,7 @@ namespace Report.Svg;
 /// <summary>Times against memory size, both logarithmic: what does not grow is level, what copies rises one to one.</summary>
 public static class MemoryChart
 {
-    private const int Width = 860, Height = 480, Left = 70, Right = 250, Top = 56, Bottom = 60, LabelHeight = 16;
+    private const int Width = 890, Height = 480, Left = 70, Right = 275, Top = 56, Bottom = 60, LabelHeight = 16;
     private const string Grid = "#ddd";
 
     /// <summary>Draws it.</summary>
