@@ -23,7 +23,7 @@ internal sealed class Heartbeat : IDisposable
     private readonly string _prompt;
     private TaskCompletionSource _prompted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string _tail = "";
-    private volatile bool _silent = true, _ended;
+    private volatile bool _silent = true, _asked, _ended;
 
     /// <summary>Attaches to a console socket; it begins to ask with <see cref="Ask"/>.</summary>
     internal Heartbeat(string socketPath, TimeSpan interval, string prompt)
@@ -100,6 +100,7 @@ internal sealed class Heartbeat : IDisposable
             if (!_silent)
             {
                 _answered.Reset();
+                _asked = true;
                 _ = _socket.Send(s_questions[next++ % s_questions.Length]);
                 _answered.Wait(_interval * Impatience);
             }
@@ -119,13 +120,19 @@ internal sealed class Heartbeat : IDisposable
             if (count == 0) return;
             lock (_gate)
             {
-                if (buffer.AsSpan(0, count).ContainsAny(Typed, TakenBack)) _answers.Add(now);
+                // One for each question: what is taken back is three characters, which may come one by one.
+                bool answer = _asked && buffer.AsSpan(0, count).ContainsAny(Typed, TakenBack);
+                if (answer)
+                {
+                    _asked = false;
+                    _answers.Add(now);
+                    _answered.Set();
+                }
+
                 _tail += System.Text.Encoding.Latin1.GetString(buffer, 0, count);
                 if (_tail.Contains(_prompt, StringComparison.Ordinal)) _prompted.TrySetResult();
                 if (_tail.Length > 256) _tail = _tail[^256..];
             }
-
-            _answered.Set();
         }
     }
 }
