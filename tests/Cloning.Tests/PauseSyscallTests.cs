@@ -47,8 +47,10 @@ public sealed partial class PauseSyscallTests
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        // Compiling again in the background is the test's, not the product's, which is compiled ahead of time.
+        // Compiling again in the background, and mapping code a second time in order to patch it, are this build's ways, not those of
+        // the product, which is compiled ahead of time.
         start.Environment["DOTNET_TieredCompilation"] = "0";
+        start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
         using Process strace = Process.Start(start)!;
         Task<string> errors = strace.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         strace.StandardOutput.ReadToEnd();
