@@ -26,7 +26,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         try
         {
             Enter(RebootPhase.Prepare);
-            using ForkPreparation prepared = ForkPreparation.Make(instance, shadow => instance.ShadowPid = shadow);
+            using ForkPreparation prepared = ForkPreparation.Make(instance, request, shadow => instance.ShadowPid = shadow);
             limit.Token.ThrowIfCancellationRequested();
 
             Enter(RebootPhase.Fork);
@@ -45,7 +45,10 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
 
             Enter(RebootPhase.After);
             long discarded = Aftermath.Run(instance, switched, ready.LastLine);
-            return Report(RebootOutcome.Switched, null, quiesceMicros, switched.Pause.Micros, discarded);
+            return Report(RebootOutcome.Switched, null, quiesceMicros, switched.Pause.Micros, discarded) with
+            {
+                DiscardedPath = prepared.DiscardedPath,
+            };
         }
         // What the host lacks is a refusal, not an abort: nothing had begun.
         catch (Exception e) when (e is not InstanceException { ExitCode: 4 })

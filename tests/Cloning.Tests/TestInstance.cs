@@ -16,16 +16,19 @@ internal sealed class TestInstance : IDisposable
     private readonly MemoryStream _output = new();
     private readonly IDisposable _attachment;
 
-    public TestInstance(char version = '1')
+    /// <param name="version">Of its kernel.</param>
+    /// <param name="systemDisksBefore">Empty system disks that the guest sees before the persistent one.</param>
+    public TestInstance(char version = '1', int systemDisksBefore = 1)
     {
         // The shadow is another process of the product itself, not of the test runner.
         ShadowHandle.Executable = Path.Combine(AppContext.BaseDirectory, "bgkvm-under-test", "bgkvm");
         Install(version);
-        foreach (string disk in new[] { "system.img", "data.img" })
-            using (FileStream file = File.Create(In(disk))) file.SetLength(4 << 20);
+        DiskConfig[] system = [.. Enumerable.Range(0, Math.Max(1, systemDisksBefore))
+            .Select(i => new DiskConfig(Image($"system{i}.img", 4 << 20), "raw", ReadOnly: false))];
+        DiskConfig persistent = new(Image("data.img", 6 << 20), "raw", ReadOnly: false, Persistent: true);
         InstanceDirectory directory = new(Directory.CreateDirectory(In("instance")).FullName);
         Config = new InstanceConfig(
-            "tiny", [new DiskConfig(In("system.img"), "raw", ReadOnly: false)], [In("data.img")],
+            "tiny", systemDisksBefore == 0 ? [persistent, .. system] : [.. system, persistent],
             In("kernel"), Initrd: null, CommandLine: "", MemoryMiB, Cpus: 1, InstanceConfig.DefaultReadyPattern);
         Instance = Instance.Open(directory, Config, NullLoggerFactory.Instance);
         _attachment = Instance.Console.Attach(Collect, replay: 0);
@@ -60,9 +63,9 @@ internal sealed class TestInstance : IDisposable
 
     public Task<RebootReport> RebootInBackground(TimeSpan? timeout = null) => Reboot(RebootMode.Background, timeout);
 
-    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null) =>
+    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null, string? keepDiscarded = null) =>
         Instance.RebootAsync(
-            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit),
+            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit, keepDiscarded),
             new Progress(this), TestContext.Current.CancellationToken);
 
     /// <summary>Told of every phase of a reboot.</summary>
@@ -93,6 +96,13 @@ internal sealed class TestInstance : IDisposable
                 }
             }
         }
+    }
+
+    private string Image(string name, long bytes)
+    {
+        using FileStream file = File.Create(In(name));
+        file.SetLength(bytes);
+        return file.Name;
     }
 
     private string In(string file) => Path.Combine(_root, file);

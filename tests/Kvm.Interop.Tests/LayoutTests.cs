@@ -105,6 +105,7 @@ public sealed partial class LayoutTests
     public void Signal_actions_have_the_layout_of_libcs_headers() => CCompiler.AssertCompiles(Headers + $"""
         _Static_assert(sizeof(struct sigaction) == {KickSignal.SigactionSize}, "size");
         _Static_assert(offsetof(struct sigaction, sa_handler) == 0, "handler");
+        _Static_assert(sizeof(sigset_t) == {KickSignal.SigsetSize}, "sigset_t");
         _Static_assert(offsetof(struct sigaction, sa_flags) == {KickSignal.FlagsOffset}, "flags");
 
         """);

@@ -43,6 +43,28 @@ public sealed class VcpuIoctlTests : IDisposable
         Assert.Equal(Bytes.Of(sregs), Bytes.Of(got));
     }
 
+    [Fact, Trait("ioctl", "KVM_GET_SREGS2"), Trait("ioctl", "KVM_SET_SREGS2")]
+    public void Page_directory_pointers_go_round()
+    {
+        const ulong ProtectionEnable = 1, Paging = 1UL << 31, PhysicalAddressExtension = 1 << 5, Valid = 1;
+        Vcpu.Get(KvmIoctls.KVM_GET_SREGS2, out KvmSregs2 sregs);
+        Assert.Equal(0ul, sregs.Flags); // no PAE paging, no pointers
+        sregs.Cr2 = 0x1234_5678;
+        // A software KVM has no 32-bit paging: it takes the bit in CR0, and drops it.
+        if (!SoftwareKvm.IsHere)
+        {
+            sregs.Cr0 |= ProtectionEnable | Paging;
+            sregs.Cr4 |= PhysicalAddressExtension;
+            sregs.Cr3 = 0x9000;
+            sregs.Flags = Valid;
+            for (int i = 0; i < UInt64Array4.Length; i++) sregs.PageDirectoryPointers[i] = (0x1000ul * (ulong)(i + 16)) | 1;
+        }
+
+        Vcpu.Set(KvmIoctls.KVM_SET_SREGS2, sregs);
+        Vcpu.Get(KvmIoctls.KVM_GET_SREGS2, out KvmSregs2 got);
+        Assert.Equal(Bytes.Of(sregs), Bytes.Of(got));
+    }
+
     [Fact]
     public void Impossible_system_registers_are_refused()
     {
@@ -145,6 +167,30 @@ public sealed class VcpuIoctlTests : IDisposable
         Vcpu.Set(KvmIoctls.KVM_SET_VCPU_EVENTS, events);
         Vcpu.Get(KvmIoctls.KVM_GET_VCPU_EVENTS, out KvmVcpuEvents got);
         Assert.Equal((1, 0x35, 1, 1), (got.InterruptInjected, got.InterruptNumber, got.NmiPending, got.NmiMasked));
+    }
+
+    [Fact, Trait("ioctl", "KVM_SET_SIGNAL_MASK")]
+    public void A_pending_signal_that_only_the_mask_lets_through_ends_the_run_before_the_guest_runs()
+    {
+        using FamBuffer<KvmSignalMask, byte> none = new(sizeof(ulong));
+        none.Header.Length = sizeof(ulong);
+        Vcpu.Get(KvmIoctls.KVM_GET_REGS, out KvmRegs before);
+        KickSignal.Hold();
+        try
+        {
+            KickSignal.Send(Libc.gettid());
+            Assert.Equal(0, Vcpu.Set(KvmIoctls.KVM_SET_SIGNAL_MASK, none));
+            Assert.Equal(Libc.EINTR, _vm.Run.Enter());
+            Assert.Equal(Libc.EINTR, _vm.Run.Enter()); // pending still
+            Vcpu.Clear(KvmIoctls.KVM_SET_SIGNAL_MASK);
+        }
+        finally
+        {
+            KickSignal.Release();
+        }
+
+        Vcpu.Get(KvmIoctls.KVM_GET_REGS, out KvmRegs after);
+        Assert.Equal(before.Rip, after.Rip);
     }
 
     [Fact, Trait("ioctl", "KVM_GET_DEBUGREGS"), Trait("ioctl", "KVM_SET_DEBUGREGS")]

@@ -182,6 +182,27 @@ public sealed class VmIoctlTests
         Assert.False(notified.TryDrain());
     }
 
+    [Fact, Trait("ioctl", "KVM_ENABLE_CAP")]
+    public void Enabled_capabilities_show_in_a_vcpus_events()
+    {
+        const uint ValidPayload = 0x10, ValidTripleFault = 0x20;
+        using BareVm vm = new(GuestPrograms.Halt(), irqchip: true);
+        vm.Vcpu.Get(KvmIoctls.KVM_GET_VCPU_EVENTS, out KvmVcpuEvents events);
+        Assert.Equal(0u, events.Flags & (ValidPayload | ValidTripleFault));
+        foreach (KvmCap capability in new[] { KvmCap.ExceptionPayload, KvmCap.X86TripleFaultEvent })
+        {
+            KvmEnableCap enable = new() { Capability = (uint)capability };
+            enable.Arguments[0] = 1;
+            Assert.Equal(0, vm.Vm.Set(KvmIoctls.KVM_ENABLE_CAP, enable));
+        }
+
+        vm.Vcpu.Get(KvmIoctls.KVM_GET_VCPU_EVENTS, out events);
+        Assert.Equal(ValidPayload | ValidTripleFault, events.Flags & (ValidPayload | ValidTripleFault));
+        KvmException e = Assert.Throws<KvmException>(() =>
+            vm.Vm.Set(KvmIoctls.KVM_ENABLE_CAP, new KvmEnableCap { Capability = 0xFFFF }));
+        Assert.Equal(("KVM_ENABLE_CAP", Libc.EINVAL), (e.Call, e.Errno));
+    }
+
     [Fact, Trait("ioctl", "KVM_GET_CLOCK"), Trait("ioctl", "KVM_SET_CLOCK")]
     public void The_clock_goes_on_from_where_it_is_set()
     {

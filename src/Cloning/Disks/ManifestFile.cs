@@ -77,7 +77,12 @@ public sealed class ManifestFile : IDisposable
     public void SyncDirectory()
     {
         ReleaseReplaced();
-        string directory = Path.GetDirectoryName(_path)!;
+        SyncDirectory(Path.GetDirectoryName(_path)!);
+    }
+
+    /// <summary>Makes new and renamed entries of a directory survive a power cut.</summary>
+    internal static void SyncDirectory(string directory)
+    {
         using SafeFd fd = new(Libc.open(directory, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
         if (fd.IsInvalid) throw LibcException.FromLastError("open", directory);
         if (Libc.fsync(fd.Fd) != 0) throw LibcException.FromLastError("fsync", directory);

@@ -51,11 +51,15 @@ internal sealed class ForkPreparation : IDisposable
     /// <summary>The rebooted OS's memory.</summary>
     public MemoryFile Fresh { get; private set; } = null!;
 
+    /// <summary>Where the discarded disks are to be kept, or null.</summary>
+    public string? DiscardedPath { get; private set; }
+
     /// <summary>Builds it all, or nothing.</summary>
     /// <param name="instance">The instance.</param>
+    /// <param name="request">What is asked for.</param>
     /// <param name="started">Told the shadow's process id.</param>
     /// <exception cref="Exception">The host lacks something; the message says what.</exception>
-    public static ForkPreparation Make(Instance instance, Action<int> started)
+    public static ForkPreparation Make(Instance instance, RebootRequest request, Action<int> started)
     {
         HostResources.Require(instance.Config, instance.Directory);
         Reshare.Now(instance);
@@ -64,6 +68,7 @@ internal sealed class ForkPreparation : IDisposable
         {
             made.Shadow = ShadowHandle.Start(instance.Config.Name);
             started(made.Shadow.Pid);
+            if (request.KeepDiscarded is { } parent) made.DiscardedPath = DiscardedDisks.MakeDirectory(instance, parent);
             made.BuildMemoryAndMachines();
             return made;
         }
@@ -107,6 +112,7 @@ internal sealed class ForkPreparation : IDisposable
         Frozen?.Dispose();
         Fresh?.Dispose();
         if (_switched) return;
+        if (DiscardedPath is not null) Directory.Delete(DiscardedPath);
         Next?.Dispose();
         Overlays.Delete(_instance.Directory, _nextOverlays, keep: _before);
         if (_forked) return;
@@ -129,6 +135,8 @@ internal sealed class ForkPreparation : IDisposable
         DiskManifest next = Overlays.Create(
             instance.Directory, _before with { NextLayer = forked.NextLayer }, instance.Disks, "shadow");
         _nextOverlays = NextManifest = next;
+        if (DiscardedPath is not null)
+            NextManifest = next with { Kept = [.. next.Kept ?? [], .. DiscardedDisks.In(DiscardedPath, forked)] };
         ForkedDisks = Overlays.Open(instance.Directory, instance.Disks, forked);
 
         Forked = MachineBuilder.Build(instance.Host, instance.Config, instance.Machine.File.Duplicate(), MemoryView.Private,

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Cloning.Instances;
 using Kvm.Interop;
+using Vmm.Machines;
 
 namespace Cloning.Shadow;
 
@@ -28,7 +29,10 @@ public sealed class ShadowHandle : IDisposable
     /// <summary>Starts a shadow and waits until it says that it is able to work.</summary>
     /// <param name="instance">The instance's name.</param>
     /// <exception cref="ShadowException">It did not start, or cannot make machines.</exception>
-    public static ShadowHandle Start(string instance)
+    public static ShadowHandle Start(string instance) => Start(instance, Executable ?? "/proc/self/exe");
+
+    /// <inheritdoc cref="Start(string)"/>
+    internal static ShadowHandle Start(string instance, string program)
     {
         (SafeFd ours, SafeFd theirs) = UnixSocket.CreatePair();
         ShadowLink link = new(ours);
@@ -36,7 +40,7 @@ public sealed class ShadowHandle : IDisposable
         using (theirs)
         {
             UnixSocket.KeepOnExec(theirs, keep: true);
-            ProcessStartInfo start = new(Executable ?? "/proc/self/exe") { UseShellExecute = false };
+            ProcessStartInfo start = new(program) { UseShellExecute = false };
             start.ArgumentList.Add("shadow");
             start.ArgumentList.Add("--fd");
             start.ArgumentList.Add(theirs.Fd.ToString(provider: null));
@@ -50,7 +54,8 @@ public sealed class ShadowHandle : IDisposable
             if (!first.Wait(s_startLimit)) throw new ShadowException("The shadow process did not start in time");
             switch (first.Result)
             {
-                case ShadowMessage.Hello:
+                case ShadowMessage.Hello hello:
+                    if (hello.StateVersion != MachineState.CurrentVersion) throw Foreign(hello.StateVersion);
                     handle._isolation = ShadowIsolation.Apply(instance, process.Id);
                     return handle;
                 case ShadowMessage.Failed failed:
@@ -139,6 +144,11 @@ public sealed class ShadowHandle : IDisposable
         _link.Dispose();
         _isolation?.Dispose();
     }
+
+    /// <summary>An upgrade has replaced the program under a running instance.</summary>
+    internal static ShadowException Foreign(int version) => new(
+        $"the shadow process is a different bgkvm: its machine state has version {version}, this one's {MachineState.CurrentVersion}; "
+        + "stop the instance and start it with the new bgkvm");
 
     private void Kill()
     {

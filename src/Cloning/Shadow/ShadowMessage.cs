@@ -15,7 +15,8 @@ namespace Cloning.Shadow;
 public abstract record ShadowMessage
 {
     /// <summary>Shadow → instance: alive, and able to make machines. Sent before anything is paused.</summary>
-    public sealed record Hello : ShadowMessage;
+    /// <param name="StateVersion">Its <see cref="MachineState.CurrentVersion"/>: 0 from a bgkvm that did not say yet.</param>
+    public sealed record Hello(int StateVersion) : ShadowMessage;
 
     /// <summary>
     /// Instance → shadow, after the fork: everything it needs. Two descriptors come with it: the frozen memory file, and

@@ -25,7 +25,7 @@ internal sealed class SwitchPreparation : IDisposable
         try
         {
             for (int i = 0; i < made.Disks.Length; i++)
-                prepared.Next.Disks[i].SetBackend(new CommitGate(made.Disks[i].Device, instance.Committed), notify: false);
+                prepared.Next.Disks[instance.SystemSlots[i]].SetBackend(new CommitGate(made.Disks[i].Device, instance.Committed), notify: false);
             prepared.Next.Load(ready.State);
             instance.ManifestFile.Stage(prepared.NextManifest);
             return made;

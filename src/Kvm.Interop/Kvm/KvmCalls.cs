@@ -58,6 +58,10 @@ public static unsafe class KvmCalls
         where TFd : SafeFd where THeader : unmanaged where TEntry : unmanaged =>
         Issue(fd, ioctl.Code, ioctl.Name, (nuint)buffer.Pointer);
 
+    /// <summary>Issues an ioctl that takes a structure, with none: takes back what an earlier one has set.</summary>
+    public static void Clear<TFd, T>(this TFd fd, IoctlSet<TFd, T> ioctl) where TFd : SafeFd where T : unmanaged =>
+        Issue(fd, ioctl.Code, ioctl.Name, 0);
+
     private static int Issue(SafeFd fd, nuint code, string name, nuint argument)
     {
         bool held = false;

@@ -43,10 +43,16 @@ public enum KvmCap
     MaxVcpus = 66,
     /// <summary>kvm_run.immediate_exit.</summary>
     ImmediateExit = 136,
+    /// <summary>Pending exceptions are told apart from injected ones, with what they will put into CR2 or DR6.</summary>
+    ExceptionPayload = 164,
+    /// <summary>KVM_GET/SET_SREGS2.</summary>
+    Sregs2 = 200,
     /// <summary>KVM_GET_XSAVE2; the value is the size needed.</summary>
     Xsave2 = 208,
     /// <summary>The LAPIC timer has TSC-deadline mode.</summary>
     TscDeadlineTimer = 72,
+    /// <summary>A pending triple fault is among the vCPU's events.</summary>
+    X86TripleFaultEvent = 218,
     /// <summary>Device attributes of vCPUs (TSC offset).</summary>
     VcpuAttributes = 127,
 }

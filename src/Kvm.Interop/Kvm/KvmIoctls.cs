@@ -36,6 +36,8 @@ public static class KvmIoctls
     public static readonly IoctlGet<VmFd, KvmPitState2> KVM_GET_PIT2 = Ioctl.Get<VmFd, KvmPitState2>(0x9f);
     public static readonly IoctlSet<VmFd, KvmPitState2> KVM_SET_PIT2 = Ioctl.Set<VmFd, KvmPitState2>(0xa0);
 
+    public static readonly IoctlSet<VmFd, KvmEnableCap> KVM_ENABLE_CAP = Ioctl.Set<VmFd, KvmEnableCap>(0xa3);
+
     // vCPU
     public static readonly IoctlGet<VcpuFd, KvmRegs> KVM_GET_REGS = Ioctl.Get<VcpuFd, KvmRegs>(0x81);
     public static readonly IoctlSet<VcpuFd, KvmRegs> KVM_SET_REGS = Ioctl.Set<VcpuFd, KvmRegs>(0x82);
@@ -43,6 +45,7 @@ public static class KvmIoctls
     public static readonly IoctlSet<VcpuFd, KvmSregs> KVM_SET_SREGS = Ioctl.Set<VcpuFd, KvmSregs>(0x84);
     public static readonly IoctlExchange<VcpuFd, KvmMsrs> KVM_GET_MSRS = Ioctl.Exchange<VcpuFd, KvmMsrs>(0x88);
     public static readonly IoctlSet<VcpuFd, KvmMsrs> KVM_SET_MSRS = Ioctl.Set<VcpuFd, KvmMsrs>(0x89);
+    public static readonly IoctlSet<VcpuFd, KvmSignalMask> KVM_SET_SIGNAL_MASK = Ioctl.Set<VcpuFd, KvmSignalMask>(0x8b);
     public static readonly IoctlGet<VcpuFd, KvmLapicState> KVM_GET_LAPIC = Ioctl.Get<VcpuFd, KvmLapicState>(0x8e);
     public static readonly IoctlSet<VcpuFd, KvmLapicState> KVM_SET_LAPIC = Ioctl.Set<VcpuFd, KvmLapicState>(0x8f);
     public static readonly IoctlSet<VcpuFd, KvmCpuid2> KVM_SET_CPUID2 = Ioctl.Set<VcpuFd, KvmCpuid2>(0x90);
@@ -56,6 +59,8 @@ public static class KvmIoctls
     public static readonly IoctlSet<VcpuFd, KvmXsave> KVM_SET_XSAVE = Ioctl.Set<VcpuFd, KvmXsave>(0xa5);
     public static readonly IoctlGet<VcpuFd, KvmXcrs> KVM_GET_XCRS = Ioctl.Get<VcpuFd, KvmXcrs>(0xa6);
     public static readonly IoctlSet<VcpuFd, KvmXcrs> KVM_SET_XCRS = Ioctl.Set<VcpuFd, KvmXcrs>(0xa7);
+    public static readonly IoctlGet<VcpuFd, KvmSregs2> KVM_GET_SREGS2 = Ioctl.Get<VcpuFd, KvmSregs2>(0xcc);
+    public static readonly IoctlSet<VcpuFd, KvmSregs2> KVM_SET_SREGS2 = Ioctl.Set<VcpuFd, KvmSregs2>(0xcd);
     public static readonly IoctlCall<VcpuFd> KVM_KVMCLOCK_CTRL = Ioctl.Call<VcpuFd>(0xad);
     public static readonly IoctlSet<VcpuFd, KvmDeviceAttr> KVM_SET_DEVICE_ATTR = Ioctl.Set<VcpuFd, KvmDeviceAttr>(0xe1);
     public static readonly IoctlSet<VcpuFd, KvmDeviceAttr> KVM_GET_DEVICE_ATTR = Ioctl.Set<VcpuFd, KvmDeviceAttr>(0xe2);

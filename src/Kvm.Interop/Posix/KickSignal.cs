@@ -13,7 +13,7 @@ namespace Kvm.Interop;
 public static unsafe class KickSignal
 {
     // struct sigaction on x86-64 glibc: handler, 128-byte mask, flags, restorer.
-    internal const int SigactionSize = 152, FlagsOffset = 136;
+    internal const int SigactionSize = 152, FlagsOffset = 136, SigsetSize = 128;
 
     /// <summary>The signal's number.</summary>
     public static int Number { get; } = Install();
@@ -28,6 +28,24 @@ public static unsafe class KickSignal
         const int ESRCH = 3;
         if (Libc.tgkill(Environment.ProcessId, threadId, Number) != 0 && Marshal.GetLastPInvokeError() != ESRCH)
             throw LibcException.FromLastError("tgkill");
+    }
+
+    /// <summary>
+    /// Keeps kicks of the calling thread pending until <see cref="Release"/>, except while it is in a KVM_RUN whose mask
+    /// (KVM_SET_SIGNAL_MASK) lets them through.
+    /// </summary>
+    public static void Hold() => Mask(Libc.SIG_BLOCK);
+
+    /// <summary>Lets kicks of the calling thread through again; a pending one comes at once.</summary>
+    public static void Release() => Mask(Libc.SIG_UNBLOCK);
+
+    private static void Mask(int how)
+    {
+        byte* set = stackalloc byte[SigsetSize];
+        new Span<byte>(set, SigsetSize).Clear();
+        // SAFETY: the signal's bit lies in the first of the set's 16 words; libc reads the set during the call only.
+        *(ulong*)set = 1ul << (Number - 1);
+        if (Libc.pthread_sigmask(how, set, null) is not 0 and int errno) throw new LibcException("pthread_sigmask", errno);
     }
 
     private static int Install()

@@ -203,6 +203,11 @@ public static unsafe partial class Libc
     [LibraryImport(Lib, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int statx(int directory, string path, int flags, uint mask, StatX* result);
 
+    /// <summary>pthread_sigmask: add to the blocked signals.</summary>
+    internal const int SIG_BLOCK = 0;
+    /// <summary>pthread_sigmask: take from the blocked signals.</summary>
+    internal const int SIG_UNBLOCK = 1;
+
     /// <summary>tgkill(2): a signal to one thread.</summary>
     [LibraryImport(Lib, SetLastError = true)]
     public static partial int tgkill(int tgid, int tid, int signal);
@@ -214,6 +219,11 @@ public static unsafe partial class Libc
     /// <summary>sigaction(2) on the kernel's x86-64 glibc layout; see <see cref="KickSignal"/>.</summary>
     [LibraryImport(Lib, SetLastError = true)]
     internal static partial int sigaction(int signal, byte* action, byte* old);
+
+    /// <summary>pthread_sigmask(3); a set is 128 bytes long.</summary>
+    /// <returns>0, or an errno.</returns>
+    [LibraryImport(Lib)]
+    internal static partial int pthread_sigmask(int how, byte* set, byte* old);
 
     /// <summary>The first real-time signal an application may use; glibc keeps the two below for itself.</summary>
     [LibraryImport(Lib)]

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using CowMemory;
 using Kvm.Interop;
@@ -9,7 +10,7 @@ internal sealed class KvmVm : IDisposable
 {
     private const ulong IdentityMapAddress = PlatformMap.KvmPagesStart, TssAddress = PlatformMap.KvmPagesStart + 0x1000;
     private const uint IoeventfdDataMatch = 1, PitSpeakerDummy = 1, MemLogDirtyPages = 1;
-    private const uint ClockRealtime = 4;
+    private const ulong NanosecondsPerTick = 100;
 
     private readonly GuestMemory _memory;
 
@@ -21,6 +22,9 @@ internal sealed class KvmVm : IDisposable
         {
             Fd.Set(KvmIoctls.KVM_SET_IDENTITY_MAP_ADDR, IdentityMapAddress);
             Fd.Call(KvmIoctls.KVM_SET_TSS_ADDR, (nuint)TssAddress);
+            // Without these KVM tells of pending exceptions as if they had begun already, and of triple faults not at all.
+            Enable(host, KvmCap.ExceptionPayload);
+            Enable(host, KvmCap.X86TripleFaultEvent);
             Fd.Call(KvmIoctls.KVM_CREATE_IRQCHIP);
             Fd.Set(KvmIoctls.KVM_CREATE_PIT2, new KvmPitConfig { Flags = PitSpeakerDummy });
             SetSlots(flags: 0);
@@ -78,27 +82,42 @@ internal sealed class KvmVm : IDisposable
         }
 
         Fd.Get(KvmIoctls.KVM_GET_PIT2, out MemoryMarshal.AsRef<KvmPitState2>(state.Pit.AsSpan()));
+        // The stamp first: the moment between the two is gained, to make up for the one between reading and setting at the load.
+        state.ClockTakenAt = Stopwatch.GetTimestamp();
         Fd.Get(KvmIoctls.KVM_GET_CLOCK, out MemoryMarshal.AsRef<KvmClockData>(state.Clock.AsSpan()));
     }
 
-    internal void Load(VmState state)
-    {
-        foreach (ref readonly KvmIrqchip chip in MemoryMarshal.Cast<byte, KvmIrqchip>(state.Irqchips.AsSpan()))
-            Fd.Set(KvmIoctls.KVM_SET_IRQCHIP, chip);
-        Fd.Set(KvmIoctls.KVM_SET_PIT2, MemoryMarshal.AsRef<KvmPitState2>(state.Pit.AsSpan()));
-        LoadClock(state);
-    }
-
     /// <summary>Sets kvmclock so that it has gone on since the save by as much time as has passed.</summary>
+    /// <remarks>
+    /// By the monotonic clock, which both processes share and which nobody sets. KVM_CLOCK_REALTIME would have KVM add what
+    /// CLOCK_REALTIME has moved on by: when the host's clock is set in between, the guest's would jump, or stand still.
+    /// </remarks>
     internal void LoadClock(VmState state)
     {
-        KvmClockData clock = MemoryMarshal.AsRef<KvmClockData>(state.Clock.AsSpan());
-        // KVM_CLOCK_REALTIME makes KVM add the real time since then. TSC_STABLE and HOST_TSC are answers, refused as input.
-        clock.Flags &= ClockRealtime;
-        Fd.Set(KvmIoctls.KVM_SET_CLOCK, clock);
+        ulong passed = (ulong)Stopwatch.GetElapsedTime(state.ClockTakenAt).Ticks * NanosecondsPerTick;
+        Fd.Set(KvmIoctls.KVM_SET_CLOCK, new KvmClockData
+        {
+            Clock = MemoryMarshal.AsRef<KvmClockData>(state.Clock.AsSpan()).Clock + passed,
+        });
+    }
+
+    /// <summary>Loads timer and interrupt controllers. What waits in the IOAPIC goes on to the local APICs: load those before.</summary>
+    internal void LoadInterrupts(VmState state)
+    {
+        Fd.Set(KvmIoctls.KVM_SET_PIT2, MemoryMarshal.AsRef<KvmPitState2>(state.Pit.AsSpan()));
+        foreach (ref readonly KvmIrqchip chip in MemoryMarshal.Cast<byte, KvmIrqchip>(state.Irqchips.AsSpan()))
+            Fd.Set(KvmIoctls.KVM_SET_IRQCHIP, chip);
     }
 
     public void Dispose() => Fd.Dispose();
+
+    private void Enable(KvmHost host, KvmCap capability)
+    {
+        if (host.Check(capability) == 0) return;
+        KvmEnableCap enable = new() { Capability = (uint)capability };
+        enable.Arguments[0] = 1;
+        Fd.Set(KvmIoctls.KVM_ENABLE_CAP, enable);
+    }
 
     private void SetSlots(uint flags)
     {

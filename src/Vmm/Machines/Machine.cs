@@ -196,19 +196,21 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
 
     /// <summary>Becomes what another machine was: same memory content, same number of vCPUs and disks. Only while paused.</summary>
     /// <remarks>
-    /// Order: interrupt controllers first, so that whatever the rest raises finds them; clock before the vCPUs that read it.
-    /// Interrupts that were on their way between a device and the controllers are raised again: a spurious edge does no harm,
+    /// Order: the clock before the vCPUs that read it; interrupt controllers after the vCPUs, because what still waits in the
+    /// IOAPIC goes on into the local APICs as it is loaded, and before the devices, which raise their lines. Interrupts that were on their way between a device and the controllers are raised again: a spurious edge does no harm,
     /// a lost one would.
     /// </remarks>
     public void Load(MachineState state)
     {
-        _vm.Load(state.Vm);
+        if (state.Version != MachineState.CurrentVersion) throw MachineState.WrongVersion(state.Version);
+        _vm.LoadClock(state.Vm);
         for (int i = 0; i < _vcpus.Length; i++)
         {
             _vcpus[i].Load(state.Vcpus[i]);
             _vcpus[i].TellPaused();
         }
 
+        _vm.LoadInterrupts(state.Vm);
         _console.Load(state.Console);
         _channel.Load(state.Channel);
         _cmos.Load(state.Cmos);

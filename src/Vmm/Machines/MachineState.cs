@@ -6,6 +6,11 @@ namespace Vmm.Machines;
 /// <summary>Everything a machine is, apart from its memory and disks. Plain data: it can be loaded into another machine, here or in another process.</summary>
 public sealed class MachineState
 {
+    /// <summary>Which layout this program writes and reads. Counts up with every change; see docs/state.md.</summary>
+    public const int CurrentVersion = 1;
+
+    /// <summary>The layout this state has.</summary>
+    public int Version { get; init; } = CurrentVersion;
     /// <summary>Interrupt controllers, timer, clock.</summary>
     public required VmState Vm { get; init; }
     /// <summary>The vCPUs, by number.</summary>
@@ -28,4 +33,7 @@ public sealed class MachineState
     public required FwCfgState FwCfg { get; set; }
     /// <summary>virtio devices, in order.</summary>
     public required VirtioTransportState[] Disks { get; init; }
+
+    internal static InvalidDataException WrongVersion(int version) =>
+        new($"the machine state has version {version}, and this bgkvm uses version {CurrentVersion}");
 }

@@ -10,6 +10,14 @@ internal static class SavedMsrList
     /// <summary>IA32_TSC_DEADLINE: means nothing until the TSC is right, so it goes last.</summary>
     internal const uint TscDeadline = 0x6e0;
 
+    // State that KVM keeps and KVM_GET_MSR_INDEX_LIST does not name, or not in every version: IA32_DEBUGCTL; the memory
+    // types a firmware or kernel has set up (IA32_MTRR_DEF_TYPE, eight variable pairs, eleven fixed ranges); IA32_MCi_CTL of
+    // 32 machine-check banks.
+    private static readonly uint[] s_unlisted =
+    [
+        0x1D9, 0x2FF, .. Range(0x200, 16), 0x250, 0x258, 0x259, .. Range(0x268, 8), .. Range(0x100, 32).Select(bank => bank * 4),
+    ];
+
     internal static uint[] Discover(KvmHost host)
     {
         using VmFd vm = host.CreateVm();
@@ -19,7 +27,7 @@ internal static class SavedMsrList
 
         List<uint> kept = [];
         using FamBuffer<KvmMsrs, KvmMsrEntry> one = new(1);
-        foreach (uint index in host.ReadMsrIndexList())
+        foreach (uint index in host.ReadMsrIndexList().Union(s_unlisted))
         {
             if (index is Tsc or TscDeadline) continue;
             one.Header.Count = 1;
@@ -30,4 +38,6 @@ internal static class SavedMsrList
 
         return [Tsc, .. kept, TscDeadline];
     }
+
+    private static IEnumerable<uint> Range(uint first, int count) => Enumerable.Range((int)first, count).Select(index => (uint)index);
 }

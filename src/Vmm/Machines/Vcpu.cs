@@ -26,7 +26,9 @@ public sealed class Vcpu : IDisposable
     // Spinning here would keep the very CPU busy that the vCPU needs to reach its pause (2 CPUs: milliseconds instead of 20 us).
     private readonly ManualResetEventSlim _paused = new(false, spinCount: 0);
     private readonly FamBuffer<KvmMsrs, KvmMsrEntry> _msrs;
-    private readonly bool _hasTscOffset;
+    private readonly FamBuffer<KvmSignalMask, byte> _nothingBlocked = new(sizeof(ulong));
+    private readonly bool _hasTscOffset, _hasSregs2;
+    private bool _timerSpent; // written by the thread before it parks, read by who saves
     private volatile bool _pauseRequested = true;
     private volatile bool _finished, _rehearsing;
     private Urgency _urgency;
@@ -44,7 +46,9 @@ public sealed class Vcpu : IDisposable
         _msrs = new FamBuffer<KvmMsrs, KvmMsrEntry>(host.SavedMsrs.Length);
         _msrs.Header.Count = (uint)host.SavedMsrs.Length;
         for (int i = 0; i < host.SavedMsrs.Length; i++) _msrs.Entries[i].Index = host.SavedMsrs[i];
+        _nothingBlocked.Header.Length = sizeof(ulong);
         _hasTscOffset = HasTscOffset();
+        _hasSregs2 = host.Check(KvmCap.Sregs2) != 0;
         _thread = new Thread(ThreadMain, 256 * 1024) { Name = $"vcpu{index}", IsBackground = true };
         _thread.Start();
         _paused.Wait();
@@ -121,11 +125,13 @@ public sealed class Vcpu : IDisposable
     {
         _fd.Get(KvmIoctls.KVM_GET_MP_STATE, out As<KvmMpState>(state.MpState));
         _fd.Get(KvmIoctls.KVM_GET_REGS, out As<KvmRegs>(state.Regs));
-        _fd.Get(KvmIoctls.KVM_GET_SREGS, out As<KvmSregs>(state.Sregs));
+        if (_hasSregs2) _fd.Get(KvmIoctls.KVM_GET_SREGS2, out As<KvmSregs2>(state.Sregs));
+        else _fd.Get(KvmIoctls.KVM_GET_SREGS, out As<KvmSregs>(state.Sregs));
         _fd.Get(KvmIoctls.KVM_GET_XSAVE, out As<KvmXsave>(state.Xsave));
         _fd.Get(KvmIoctls.KVM_GET_XCRS, out As<KvmXcrs>(state.Xcrs));
         _fd.Get(KvmIoctls.KVM_GET_DEBUGREGS, out As<KvmDebugRegs>(state.DebugRegs));
         _fd.Get(KvmIoctls.KVM_GET_LAPIC, out As<KvmLapicState>(state.Lapic));
+        if (_timerSpent) OneShotTimer.Disarm(ref As<KvmLapicState>(state.Lapic));
         Check(_fd.Exchange(KvmIoctls.KVM_GET_MSRS, _msrs), "KVM_GET_MSRS");
         MemoryMarshal.AsBytes(_msrs.Entries).CopyTo(state.Msrs);
         _fd.Get(KvmIoctls.KVM_GET_VCPU_EVENTS, out As<KvmVcpuEvents>(state.Events));
@@ -139,9 +145,11 @@ public sealed class Vcpu : IDisposable
     /// </remarks>
     public void Load(VcpuState state)
     {
+        _timerSpent = false;
         _fd.Set(KvmIoctls.KVM_SET_MP_STATE, As<KvmMpState>(state.MpState));
         _fd.Set(KvmIoctls.KVM_SET_REGS, As<KvmRegs>(state.Regs));
-        _fd.Set(KvmIoctls.KVM_SET_SREGS, As<KvmSregs>(state.Sregs));
+        if (_hasSregs2) _fd.Set(KvmIoctls.KVM_SET_SREGS2, As<KvmSregs2>(state.Sregs));
+        else _fd.Set(KvmIoctls.KVM_SET_SREGS, As<KvmSregs>(state.Sregs));
         // A processor without XSAVE has none of these registers, and KVM refuses to set none.
         if (As<KvmXcrs>(state.Xcrs).Count > 0) _fd.Set(KvmIoctls.KVM_SET_XCRS, As<KvmXcrs>(state.Xcrs));
         _fd.Set(KvmIoctls.KVM_SET_XSAVE, As<KvmXsave>(state.Xsave));
@@ -183,6 +191,7 @@ public sealed class Vcpu : IDisposable
         _run.Dispose();
         _fd.Dispose();
         _msrs.Dispose();
+        _nothingBlocked.Dispose();
         _resume.Dispose();
         _paused.Dispose();
     }
@@ -267,6 +276,34 @@ public sealed class Vcpu : IDisposable
         // An access that KVM has split completes in several exits.
         while ((errno = _run.Enter()) == 0) _exits.Handle(this, _run);
         if (errno is not (Libc.EINTR or Libc.EAGAIN)) throw new KvmException("KVM_RUN", errno);
+        _fd.Get(KvmIoctls.KVM_GET_LAPIC, out KvmLapicState lapic);
+        // One that expires from here on is for the next machine to fire: the saved count will tell.
+        _timerSpent = OneShotTimer.HasExpired(lapic);
+        if (_timerSpent) InjectTimer();
+    }
+
+    /// <summary>
+    /// Has KVM turn an expired timer into a pending interrupt, which it does on its way out of KVM_RUN, but not when
+    /// immediate_exit is set. A signal that is pending already keeps it from entering the guest, too.
+    /// </summary>
+    private void InjectTimer()
+    {
+        KickSignal.Hold();
+        try
+        {
+            KickSignal.Send(_threadId);
+            _fd.Set(KvmIoctls.KVM_SET_SIGNAL_MASK, _nothingBlocked);
+            _run.ImmediateExit = false;
+            int errno;
+            while ((errno = _run.Enter()) == 0) _exits.Handle(this, _run);
+            if (errno is not (Libc.EINTR or Libc.EAGAIN)) throw new KvmException("KVM_RUN", errno);
+        }
+        finally
+        {
+            _run.ImmediateExit = true;
+            _fd.Clear(KvmIoctls.KVM_SET_SIGNAL_MASK);
+            KickSignal.Release();
+        }
     }
 
     private void LoadMsrs(VcpuState state)

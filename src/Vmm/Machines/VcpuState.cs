@@ -20,8 +20,8 @@ public sealed class VcpuState
     public byte[] MpState { get; init; } = new byte[Unsafe.SizeOf<KvmMpState>()];
     /// <summary><c>struct kvm_regs</c>.</summary>
     public byte[] Regs { get; init; } = new byte[Unsafe.SizeOf<KvmRegs>()];
-    /// <summary><c>struct kvm_sregs</c>.</summary>
-    public byte[] Sregs { get; init; } = new byte[Unsafe.SizeOf<KvmSregs>()];
+    /// <summary><c>struct kvm_sregs2</c>, or where the host lacks it <c>struct kvm_sregs</c>, which begins alike and is shorter.</summary>
+    public byte[] Sregs { get; init; } = new byte[Unsafe.SizeOf<KvmSregs2>()];
     /// <summary><c>struct kvm_xsave</c>.</summary>
     public byte[] Xsave { get; init; } = new byte[Unsafe.SizeOf<KvmXsave>()];
     /// <summary><c>struct kvm_xcrs</c>.</summary>

@@ -12,4 +12,6 @@ public sealed class VmState
     public byte[] Pit { get; init; } = new byte[Unsafe.SizeOf<KvmPitState2>()];
     /// <summary><c>struct kvm_clock_data</c>.</summary>
     public byte[] Clock { get; init; } = new byte[Unsafe.SizeOf<KvmClockData>()];
+    /// <summary>When <see cref="Clock"/> was taken, in ticks of the host's monotonic clock (<see cref="System.Diagnostics.Stopwatch"/>).</summary>
+    public long ClockTakenAt { get; set; }
 }
