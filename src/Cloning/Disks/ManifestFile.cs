@@ -54,7 +54,7 @@ public sealed class ManifestFile : IDisposable
 
     /// <summary>First half, outside a pause: writes the next manifest beside the current one and makes it durable.</summary>
     /// <remarks>
-    /// It keeps the current one open until <see cref="SyncDirectory"/>. Otherwise the rename would have to free its blocks, for
+    /// It keeps the current one open until <see cref="SyncDirectory()"/>. Otherwise the rename would have to free its blocks, for
     /// which ext4 at times waits for the journal: milliseconds instead of 60 us.
     /// </remarks>
     public void Stage(DiskManifest manifest)
