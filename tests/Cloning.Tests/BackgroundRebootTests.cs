@@ -132,8 +132,8 @@ public sealed class BackgroundRebootTests
     public async Task The_persistent_disk_may_be_any_of_the_disks(int place)
     {
         using TestInstance guest = new('1', systemDisksBefore: place);
-        long[] sizes = [.. Enumerable.Repeat(4L << 20, Math.Max(1, place))];
-        long[] expected = place == 0 ? [6 << 20, .. sizes] : [.. sizes, 6 << 20];
+        long[] sizes = [.. Enumerable.Repeat((long)TestInstance.DiskBytes, Math.Max(1, place))];
+        long[] expected = place == 0 ? [TestInstance.DiskBytes + (2 << 20), .. sizes] : [.. sizes, TestInstance.DiskBytes + (2 << 20)];
         long[] Capacities() => [.. guest.Instance.Machine.Disks.Select(disk =>
         {
             byte[] capacity = new byte[8]; // struct virtio_blk_config begins with it, in sectors

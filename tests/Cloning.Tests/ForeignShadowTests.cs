@@ -19,7 +19,7 @@ public sealed class ForeignShadowTests
         File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         try
         {
-            ShadowException e = Assert.Throws<ShadowException>(() => ShadowHandle.Start("foreign", program));
+            ShadowException e = Assert.Throws<ShadowException>(() => ShadowHandle.Start("foreign", program, TestContext.Current.CancellationToken));
             Assert.Contains("a different bgkvm", e.Message, StringComparison.Ordinal);
             Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"version {version}, this one's {MachineState.CurrentVersion}"),
                 e.Message, StringComparison.Ordinal);

@@ -59,7 +59,7 @@ internal static class Overlays
             if (!Path.IsPathRooted(layer.Path)) File.Delete(Path.Combine(directory.Layers, layer.Path)); // never the user's image
     }
 
-    /// <summary>Deletes every layer file that a manifest does not name: what a process that was killed left behind.</summary>
+    /// <summary>Deletes every layer file that a manifest does not name: what a killed process, or an undo that failed, left behind.</summary>
     public static void DeleteStrays(InstanceDirectory directory, DiskManifest manifest)
     {
         HashSet<string> named = [.. manifest.AllLayers.Select(layer => layer.Path)];

@@ -58,15 +58,20 @@ internal sealed class ForkPreparation : IDisposable
     /// <param name="instance">The instance.</param>
     /// <param name="request">What is asked for.</param>
     /// <param name="started">Told the shadow's process id.</param>
+    /// <param name="cancellation">Gives up waiting for the shadow to start.</param>
     /// <exception cref="Exception">The host lacks something; the message says what.</exception>
-    public static ForkPreparation Make(Instance instance, RebootRequest request, Action<int> started)
+    public static ForkPreparation Make(
+        Instance instance, RebootRequest request, Action<int> started, CancellationToken cancellation)
     {
         HostResources.Require(instance.Config, instance.Directory);
+        // What an earlier reboot could not undo, because the host refused it then, is undone now.
+        instance.ManifestFile.Replace(instance.Manifest);
+        Overlays.DeleteStrays(instance.Directory, instance.Manifest);
         Reshare.Now(instance);
         ForkPreparation made = new(instance);
         try
         {
-            made.Shadow = ShadowHandle.Start(instance.Config.Name);
+            made.Shadow = ShadowHandle.Start(instance.Config.Name, cancellation);
             started(made.Shadow.Pid);
             if (request.KeepDiscarded is { } parent) made.DiscardedPath = DiscardedDisks.MakeDirectory(instance, parent);
             made.BuildMemoryAndMachines();
@@ -112,14 +117,16 @@ internal sealed class ForkPreparation : IDisposable
         Frozen?.Dispose();
         Fresh?.Dispose();
         if (_switched) return;
-        if (DiscardedPath is not null) Directory.Delete(DiscardedPath);
+        InstanceLog log = _instance.Log;
+        if (DiscardedPath is not null) log.Tidy(() => Directory.Delete(DiscardedPath));
         Next?.Dispose();
-        Overlays.Delete(_instance.Directory, _nextOverlays, keep: _before);
+        log.Tidy(() => Overlays.Delete(_instance.Directory, _nextOverlays, keep: _before));
         if (_forked) return;
         Forked?.Dispose();
-        foreach (SystemDisk disk in ForkedDisks) disk.CloseTop();
-        if (ForkedManifest is not null) _instance.ManifestFile.Replace(_before);
-        Overlays.Delete(_instance.Directory, _forkedOverlays, keep: _before);
+        foreach (SystemDisk disk in ForkedDisks) log.Tidy(disk.CloseTop);
+        // Layers that the manifest on disk names must stay.
+        if (ForkedManifest is null || log.Tidy(() => _instance.ManifestFile.Replace(_before)))
+            log.Tidy(() => Overlays.Delete(_instance.Directory, _forkedOverlays, keep: _before));
     }
 
     private void BuildMemoryAndMachines()

@@ -72,10 +72,6 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         }
     }
 
-    /// <summary>Requests that the persistent disks have served: when it stops growing, the guest has stopped writing.</summary>
-    internal long PersistentRequests =>
-        PersistentSlots.Sum(slot => Machine.Disks[slot].Counters.Requests);
-
     /// <summary>Opens everything an instance needs and builds its machine, with the kernel loaded; <see cref="Start"/> lets it run.</summary>
     /// <param name="directory">Its directory, which exists and is locked by the caller.</param>
     /// <param name="config">What it is to be.</param>
@@ -130,9 +126,9 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         RebootRequest request, IProgress<RebootProgress> progress, CancellationToken cancellation)
     {
         if (!_oneReboot.Wait(0, CancellationToken.None)) throw new InstanceBusyException($"{Config.Name} is being rebooted already");
+        using CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         try
         {
-            CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             lock (_gate)
             {
                 if (_state is InstanceState.Stopping or InstanceState.Stopped)
@@ -160,14 +156,16 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         {
             lock (_gate)
             {
-                _reboot?.Dispose();
                 _reboot = null;
                 _powerOffMeansReboot = false;
                 if (_state == InstanceState.Rebooting) _state = InstanceState.Running; // it never came to the reboot
             }
 
             Upkeep.Resume();
+            Machine last = Machine;
             _oneReboot.Release();
+            // A reboot in place that was given up has not made use of the end of the guest that it had asked for.
+            if (last.Exited.IsCompleted) _ = Task.Run(() => OnGuestEnded(last, last.Exited.Result), CancellationToken.None);
         }
     }
 
@@ -177,6 +175,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         Machine machine;
         lock (_gate)
         {
+            if (_state == InstanceState.Stopped) return true;
             _state = InstanceState.Stopping;
             GiveUpReboot("the instance was stopped");
         }
@@ -196,13 +195,27 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
         Task ended = await Task.WhenAny(Completion, Task.Delay(timeout)).ConfigureAwait(false);
         if (ended == Completion) return true;
-        lock (_gate) _state = InstanceState.Running;
+        lock (_gate)
+        {
+            if (_state == InstanceState.Stopped) return true;
+            _state = InstanceState.Running;
+        }
+
         return false;
     }
 
     /// <summary>Stops the machine, makes the disks durable and gives everything back.</summary>
     public void Dispose()
     {
+        lock (_gate)
+        {
+            _state = InstanceState.Stopped;
+            GiveUpReboot("the instance was closed");
+        }
+
+        // Who is about to boot a guest that has just ended finishes, or finds it stopped.
+        _oneReboot.Wait();
+        _oneReboot.Release();
         Upkeep.Dispose();
         _watch?.Dispose();
         ConsoleHub?.Connect(null);
@@ -387,7 +400,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         _oneReboot.Wait();
         try
         {
-            if (machine != Machine) return; // the switch had been committed already
+            if (machine != Machine || _state == InstanceState.Stopped) return; // somebody has seen to it already
             if (exit.Kind == MachineExitKind.Reset && _state != InstanceState.Stopping)
             {
                 BootAgain(BuildMachine());
