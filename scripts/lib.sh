@@ -136,6 +136,9 @@ make_ext4() {
     mke2fs -q -t ext4 -b 4096 -m 0 -E root_owner=0:0,lazy_itable_init=1,nodiscard "$@" -d "$dir" -F "$file"
 }
 
+# libraries FILE...: paths of the shared libraries, and of the loader, that these programs need.
+libraries() { { ldd "$@" 2>/dev/null || true; } | grep -oE '/[^ :]+ \(' | sed 's/ (//' | sort -u; }
+
 # No compiler or build server of ours stays behind.
 export MSBUILDDISABLENODEREUSE=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 DOTNET_ALONE=(-p:UseSharedCompilation=false)

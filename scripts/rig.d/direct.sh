@@ -7,6 +7,7 @@ run_direct() {
     need_packages qemu-img=qemu-utils mke2fs=e2fsprogs curl=curl ps=procps
     local path dest status=0
     mkdir "$RUN"/{scratch,out}
+    if (( WANT_QEMU )); then need_packages qemu-system-x86_64=qemu-system-x86; fi
     if (( WANT_DOTNET )); then WITH+=("$(dotnet_root):/usr/share/dotnet"); fi
     for path in "$RUN/scratch:/scratch" "$RUN/out:/out" "${WITH[@]}"; do
         dest=

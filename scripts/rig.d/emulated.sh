@@ -105,7 +105,7 @@ examine_machine() {
 machine_log() { sed "/TCG doesn't support/d" "$RUN/qemu.log" | cat - "$RUN/log" | tail -n "$1" >&2; }
 
 run_emulated() {
-    prepare_images "$WANT_DOTNET"
+    prepare_images "$WANT_DOTNET" "$WANT_QEMU"
     make_with
     local attempt
     # Once more where the machine is to blame and not the command: it never got to it, or stood still.

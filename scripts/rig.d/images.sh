@@ -3,13 +3,12 @@
 
 # Userland of the rig: every program of these packages, with the libraries they load.
 RIG_PACKAGES=(bash coreutils sed grep mawk findutils diffutils tar util-linux mount procps e2fsprogs qemu-utils curl)
+# What --qemu adds to it: the monitor, its firmware and the modules it may load.
+RIG_QEMU_PACKAGES=(qemu-system-x86 qemu-system-data seabios)
 # What .NET loads at run time, or NativeAOT code links to.
 RIG_LIBRARIES=(libc.so.6 libgcc_s.so.1 libstdc++.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libz.so.1)
 # The least with which /usr can be mounted and the host be heard; kvm-amd and all else come from /usr.
 RIG_BOOT_MODULES=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_console virtio_blk)
-
-# libraries FILE...: paths of the shared libraries, and of the loader, that these programs need.
-libraries() { { ldd "$@" 2>/dev/null || true; } | grep -oE '/[^ :]+ \(' | sed 's/ (//' | sort -u; }
 
 make_initramfs() { # MODULES BUSYBOX OUT
     local box=$3.d name
@@ -22,8 +21,9 @@ make_initramfs() { # MODULES BUSYBOX OUT
     rm -rf "$box"
 }
 
-make_tools() { # MODULES BUSYBOX OUT
-    local usr=$3.d programs=() file libs=lib/x86_64-linux-gnu
+make_tools() { # MODULES BUSYBOX PACKAGES OUT
+    local usr=$4.d packages programs=() file libs=lib/x86_64-linux-gnu
+    read -ra packages <<<"$3"
     mkdir -p "$usr"/{bin,sbin,local,share/dotnet,$libs,lib64,lib/modules,lib/locale}
     for file in $("$2" --list); do ln -s busybox "$usr/bin/$file"; done
     cp --remove-destination "$2" "$usr/bin/busybox"
@@ -31,7 +31,7 @@ make_tools() { # MODULES BUSYBOX OUT
         [[ -x $file && ! -d $file ]] || continue
         programs+=("$file")
         cp -d --remove-destination "$file" "$usr/${file#/usr}"
-    done < <(dpkg-query -L "${RIG_PACKAGES[@]}" | grep -E '^(/usr)?/s?bin/.')
+    done < <(dpkg-query -L "${packages[@]}" | grep -E '^(/usr)?/s?bin/.')
     ln -sf mawk "$usr/bin/awk"
     ln -s ../share/dotnet/dotnet "$usr/bin/dotnet"
     { libraries "${programs[@]}"; printf "/usr/$libs/%s\n" "${RIG_LIBRARIES[@]}"; } | sort -u |
@@ -40,7 +40,10 @@ make_tools() { # MODULES BUSYBOX OUT
     cp -a /usr/lib/locale/C.utf8 "$usr/lib/locale/"
     cp -a "$1" "$usr/lib/modules/"
     "$2" depmod -b "$usr" "${1##*/}"
-    image_of "$usr" "$3"
+    if [[ " $3 " == *' qemu-system-x86 '* ]]; then
+        cp -a /usr/share/{qemu,seabios} "$usr/share/"
+    fi
+    image_of "$usr" "$4"
     rm -rf "$usr"
 }
 
@@ -67,7 +70,7 @@ image_of() {
 
 # prepare_images: sets KERNEL, INITRAMFS, TOOLS, SCRATCH to files in the cache, and DOTNET where it is asked for.
 prepare_images() {
-    local want_dotnet=$1 kernel modules busybox dotnet version
+    local want_dotnet=$1 want_qemu=$2 kernel modules busybox dotnet version packages=("${RIG_PACKAGES[@]}")
     need_packages qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs curl=curl ps=procps
     if [[ ! -d $CACHE/kernel-6.1 ]]; then "$REPO/scripts/get-kernel" 6.1 >/dev/null; fi
     kernel=$CACHE/kernel-6.1/vmlinuz
@@ -82,9 +85,10 @@ prepare_images() {
     INITRAMFS=rig-initramfs-$(key "$REPO/guest/rig/init" "$busybox" "${modules##*/}" "${RIG_BOOT_MODULES[*]}")
     once "$INITRAMFS" make_initramfs "$modules" "$busybox"
 
-    version=$(key "$(dpkg-query -W "${RIG_PACKAGES[@]}" libc6)" "${modules##*/}" "$(declare -f make_tools image_of make_ext4)")
+    if (( want_qemu )); then packages+=("${RIG_QEMU_PACKAGES[@]}"); fi
+    version=$(key "$(dpkg-query -W "${packages[@]}" libc6)" "${modules##*/}" "$(declare -f make_tools image_of make_ext4)")
     TOOLS=rig-tools-$version
-    once "$TOOLS" make_tools "$modules" "$busybox"
+    once "$TOOLS" make_tools "$modules" "$busybox" "${packages[*]}"
 
     SCRATCH=rig-scratch-$(key "$(declare -f make_scratch make_ext4)")
     once "$SCRATCH" make_scratch

@@ -52,6 +52,7 @@ internal static class Cli
             new StopCommand(),
             new LogsCommand(),
             new DeleteCommand(),
+            new DiskCommand(),
             new DoctorCommand(),
             new VersionCommand(),
             new RunCommand(start),
@@ -64,10 +65,14 @@ internal static class Cli
 
     private static string Describe(ParseResult parsed)
     {
-        if (parsed.CommandResult.Command is not RootCommand)
-            return $"{parsed.Errors[0].Message.TrimEnd('.')} (see bgkvm {parsed.CommandResult.Command.Name} --help)";
+        Command command = parsed.CommandResult.Command;
+        string help = $"(see {PathOf(command)} --help)";
+        if (command.Subcommands.Count == 0) return $"{parsed.Errors[0].Message.TrimEnd('.')} {help}";
         return parsed.UnmatchedTokens is [string unknown, ..]
-            ? $"there is no command {unknown} (see bgkvm --help)"
-            : "say what to do (see bgkvm --help)";
+            ? $"there is no command {(command is RootCommand ? "" : command.Name + " ")}{unknown} {help}"
+            : $"say what to do {help}";
     }
+
+    private static string PathOf(Command command) => command is RootCommand ? "bgkvm"
+        : $"{PathOf(command.Parents.OfType<Command>().Single())} {command.Name}";
 }

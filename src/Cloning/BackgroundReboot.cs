@@ -15,7 +15,8 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
 {
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly Dictionary<RebootPhase, TimeSpan> _entered = [];
-    private long _cloneMicros;
+    private long _cloneMicros, _quiesceMicros;
+    private bool _readOnly;
 
     /// <summary>Runs it. Blocks; on a thread of its own.</summary>
     /// <returns>Switched or Aborted; it does not throw for what goes wrong on the way.</returns>
@@ -26,7 +27,9 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         try
         {
             Enter(RebootPhase.Prepare);
-            using ForkPreparation prepared = ForkPreparation.Make(instance, shadow => instance.ShadowPid = shadow);
+            using ForkPreparation prepared =
+                ForkPreparation.Make(instance, request, shadow => instance.ShadowPid = shadow, limit.Token);
+            using IDisposable givenUp = prepared.Shadow.EndWhen(limit.Token);
             limit.Token.ThrowIfCancellationRequested();
 
             Enter(RebootPhase.Fork);
@@ -36,30 +39,32 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             ShadowMessage.Ready ready = prepared.Shadow.WaitReady(Enter, limit.Token);
             Enter(RebootPhase.Ready);
             using SwitchPreparation next = SwitchPreparation.Make(instance, prepared, ready);
+            bool synced = Quiesce.Sync(instance, request.Quiesce, request.Timeout - _clock.Elapsed, limit.Token);
             limit.Token.ThrowIfCancellationRequested();
-            // From here on it is no longer given up: a quiesced guest cannot be told to make its file systems writable again.
-            long quiesceMicros = Quiesce.Run(instance, request.Quiesce);
+            // From here on it is no longer given up: a guest cannot be told from outside to make its file systems writable again.
+            if (_readOnly = synced) _quiesceMicros = Quiesce.Remount(instance);
 
             Enter(RebootPhase.Switch);
             SwitchResult switched = SwitchPause.Run(instance, prepared, next);
 
             Enter(RebootPhase.After);
             long discarded = Aftermath.Run(instance, switched, ready.LastLine);
-            return Report(RebootOutcome.Switched, null, quiesceMicros, switched.Pause.Micros, discarded);
+            return Report(RebootOutcome.Switched, null, switched.Pause.Micros, discarded) with
+            {
+                DiscardedPath = prepared.DiscardedPath,
+            };
         }
         // What the host lacks is a refusal, not an abort: nothing had begun.
         catch (Exception e) when (e is not InstanceException { ExitCode: 4 })
         {
-            string reason = e switch
-            {
-                OperationCanceledException when cancellation.IsCancellationRequested => instance.CancelReason ?? "cancelled",
-                OperationCanceledException => $"the OS was not ready within {request.Timeout.TotalSeconds:0} s; its last words: "
-                    + LastWords.OfLog(instance.Directory.ShadowLog),
-                _ => e.Message,
-            };
+            // Giving up ends the shadow, which is then missed in some other way: what counts is why it was given up.
+            string reason = cancellation.IsCancellationRequested ? instance.CancelReason ?? "cancelled"
+                : limit.IsCancellationRequested ? TimedOut()
+                : e.Message;
+            if (_readOnly) reason += "; quiescing has left its file systems read-only: mount -o remount,rw makes them writable again";
             instance.Log.Aborted(reason, e);
             Reshare.AfterAbort(instance);
-            return Report(RebootOutcome.Aborted, reason, 0, 0, 0);
+            return Report(RebootOutcome.Aborted, reason, 0, 0);
         }
         finally
         {
@@ -68,6 +73,10 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         }
     }
 
+    private string TimedOut() => _entered.ContainsKey(RebootPhase.ShutDown)
+        ? $"the OS was not ready within {request.Timeout.TotalSeconds:0} s; its last words: " + LastWords.OfLog(instance.Directory.ShadowLog)
+        : $"the shadow process did not begin within {request.Timeout.TotalSeconds:0} s";
+
     private void Enter(RebootPhase phase)
     {
         _entered[phase] = _clock.Elapsed;
@@ -75,16 +84,16 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         progress.Report(new RebootProgress(phase, _clock.ElapsedMilliseconds, null));
     }
 
-    private RebootReport Report(RebootOutcome outcome, string? reason, long quiesce, long switching, long discarded)
+    private RebootReport Report(RebootOutcome outcome, string? reason, long switching, long discarded)
     {
         return new RebootReport(
             RebootMode.Background,
             outcome,
             reason,
             CloneMicros: _cloneMicros,
-            QuiesceMicros: quiesce,
+            QuiesceMicros: _quiesceMicros,
             SwitchMicros: switching,
-            DowntimeMicros: _cloneMicros + quiesce + switching,
+            DowntimeMicros: _cloneMicros + _quiesceMicros + switching,
             ShutdownMillis: Between(RebootPhase.ShutDown, RebootPhase.Reset),
             BootMillis: Between(RebootPhase.Reset, RebootPhase.Ready),
             TotalMillis: _clock.ElapsedMilliseconds,

@@ -40,8 +40,15 @@ internal sealed class Pause
     public long Micros => (long)Stopwatch.GetElapsedTime(_begun, End).TotalMicroseconds;
 
     /// <summary>Its parts in microseconds: stop the vCPUs and disks, save, load or commit, let go, and until the guest is entered.</summary>
-    public PauseParts Parts => new(
-        Span(_begun, _stopped), Span(_stopped, _saved), Span(_saved, _ready), Span(_ready, _released), Span(_released, End));
+    public PauseParts Parts
+    {
+        get
+        {
+            long end = End, released = Math.Min(_released, end); // a vCPU may be faster than who lets it go
+            return new PauseParts(
+                Span(_begun, _stopped), Span(_stopped, _saved), Span(_saved, _ready), Span(_ready, released), Span(released, end));
+        }
+    }
 
     /// <summary>What the pausing thread has put on the managed heap meanwhile.</summary>
     public long AllocatedBytes => _allocated;
@@ -56,5 +63,5 @@ internal sealed class Pause
         }
     }
 
-    private static long Span(long from, long to) => Math.Max(0, (long)Stopwatch.GetElapsedTime(from, to).TotalMicroseconds);
+    private static long Span(long from, long to) => (long)Stopwatch.GetElapsedTime(from, to).TotalMicroseconds;
 }

@@ -24,6 +24,7 @@ public sealed class ProjectTests
         ["Spectre.Console"] = ["src/Bgkvm/"],
         ["System.CommandLine"] = ["src/Bgkvm/"],
         ["Microsoft.AspNetCore.OpenApi"] = ["src/Bgkvm/"],
+        ["ZstdSharp.Port"] = ["src/VirtioBlk/"],
     };
 
     public static TheoryData<string> Projects =>

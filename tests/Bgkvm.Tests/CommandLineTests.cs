@@ -25,6 +25,9 @@ public sealed class CommandLineTests
         { 2, "--disk: 'fromat=raw' is no disk option; there are format=raw, format=qcow2 and ro",
             ["start", "demo", "--disk", "{disk},fromat=raw"] },
         { 2, "--disk: ',ro' names no disk", ["start", "demo", "--disk", ",ro"] },
+        { 2, "--persistent: 'ro' is no option of a persistent disk; there are cache=none and cache=writeback",
+            ["start", "demo", "--disk", "{disk}", "--persistent", "{disk},ro"] },
+        { 2, "demo is new: it needs --disk", ["start", "demo", "--persistent", "{disk}", "--kernel", "{kernel}"] },
         { 2, "--memory: '512' is not a memory size; write 512M or 6G", ["start", "demo", "--memory", "512"] },
         { 2, "--memory: '-1G' is not a memory size", ["start", "demo", "--memory", "-1G"] },
         { 2, "--memory: '1.5G' is not a memory size", ["start", "demo", "--memory", "1.5G"] },
@@ -56,6 +59,7 @@ public sealed class CommandLineTests
         { 2, "--shutdown: 'softly' is none of clean, reset", ["reboot", "demo", "--shutdown", "softly"] },
         { 2, "--quiesce: '1' is none of auto, sysrq, none", ["reboot", "demo", "--background", "--quiesce", "1"] },
         { 2, "--quiesce is for --background only", ["reboot", "demo", "--quiesce", "none"] },
+        { 2, "--keep-discarded is for --background only", ["reboot", "demo", "--keep-discarded"] },
         { 2, "--timeout: '0' is not a number from 1 to 86400", ["reboot", "demo", "--timeout", "0"] },
         { 2, "--timeout: 'x' is not a number from 1 to 86400", ["stop", "demo", "--timeout", "x"] },
         { 2, "--console and --shadow exclude each other", ["logs", "demo", "--console", "--shadow"] },
@@ -126,11 +130,12 @@ public sealed class CommandLineTests
 
     [Theory]
     [InlineData("start"), InlineData("reboot"), InlineData("status"), InlineData("console"), InlineData("stop")]
-    [InlineData("logs"), InlineData("delete"), InlineData("doctor"), InlineData("version")]
+    [InlineData("logs"), InlineData("delete"), InlineData("doctor"), InlineData("version"), InlineData("disk")]
+    [InlineData("disk create"), InlineData("disk info"), InlineData("disk check"), InlineData("disk flatten")]
     public async Task Help_of_every_command_has_an_example(string command)
     {
         await using Sandbox sandbox = new();
-        Outcome outcome = await sandbox.Real(command, "--help");
+        Outcome outcome = await sandbox.Real([.. command.Split(' '), "--help"]);
         Assert.Equal(0, outcome.ExitCode);
         Assert.Contains($"Example:\n  bgkvm {command}", outcome.Output, StringComparison.Ordinal);
     }
@@ -141,7 +146,7 @@ public sealed class CommandLineTests
         await using Sandbox sandbox = new();
         string[] listed = [.. (await sandbox.Real("--help")).Output.Split("Commands:")[1]
             .Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Trim().Split(' ')[0])];
-        Assert.Equal(["start", "reboot", "status", "console", "stop", "logs", "delete", "doctor", "version"], listed);
+        Assert.Equal(["start", "reboot", "status", "console", "stop", "logs", "delete", "disk", "doctor", "version"], listed);
     }
 
     [Fact]

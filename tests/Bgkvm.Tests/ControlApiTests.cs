@@ -21,7 +21,7 @@ public sealed class ControlApiTests
         Assert.Equal("running", (string?)instance["state"]);
         Assert.Equal(Environment.ProcessId, (int?)instance["pid"]);
         Assert.Equal(
-            ["name", "state", "pid", "startedAt", "generation", "memoryMiB", "cpus", "backgroundPhase", "shadowPid", "chainDepth", "lastReboot"],
+            ["name", "state", "pid", "startedAt", "generation", "memoryMiB", "cpus", "backgroundPhase", "shadowPid", "chainDepth", "lastReboot", "upkeep"],
             instance.AsObject().Select(member => member.Key));
     }
 
@@ -48,7 +48,7 @@ public sealed class ControlApiTests
         JsonObject report = JsonNode.Parse(answer.Body)!.AsObject();
         Assert.Equal(
             ["mode", "outcome", "reason", "cloneMicros", "quiesceMicros", "switchMicros", "downtimeMicros", "shutdownMillis", "bootMillis",
-                "totalMillis", "discardedBytes", "memoryMiB"],
+                "totalMillis", "discardedBytes", "memoryMiB", "discardedPath"],
             report.Select(member => member.Key));
         Assert.Equal(("background", "switched"), ((string?)report["mode"], (string?)report["outcome"]));
     }
@@ -178,7 +178,7 @@ public sealed class ControlApiTests
         JsonNode schemas = JsonNode.Parse((await api.Curl("/openapi.json")).Body)!["components"]!["schemas"]!;
         (string Name, System.Text.Json.Serialization.Metadata.JsonTypeInfo Type)[] documented =
         [
-            ("InstanceStatus", ControlJson.Default.InstanceStatus), ("RebootBody", ControlJson.Default.RebootBody),
+            ("InstanceStatus", ControlJson.Default.InstanceStatus), ("UpkeepStatus", ControlJson.Default.UpkeepStatus), ("RebootBody", ControlJson.Default.RebootBody),
             ("RebootProgress", ControlJson.Default.RebootProgress), ("RebootReport", ControlJson.Default.RebootReport),
             ("StopBody", ControlJson.Default.StopBody), ("StopResult", ControlJson.Default.StopResult), ("Problem", ControlJson.Default.Problem),
         ];

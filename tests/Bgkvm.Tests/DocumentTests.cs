@@ -18,7 +18,8 @@ public sealed class DocumentTests
         foreach ((Command command, string section) in commands.Zip(sections))
         {
             string text = section.Split("\n.SH ")[0];
-            string[] options = [.. command.Options.Where(option => !option.Hidden && option.Name != "--help").Select(option => option.Name)];
+            string[] options = [.. command.Subcommands.Append(command).SelectMany(one => one.Options).Where(option => !option.Hidden && option.Name != "--help").Select(option => option.Name)];
+            Assert.All(command.Subcommands, one => Assert.Contains($"\\fBbgkvm {command.Name} {one.Name}\\fR", manual, StringComparison.Ordinal));
             Assert.All(options, option => Assert.Contains($"\\fB{option}", text, StringComparison.Ordinal));
             string[] told = [.. text.Split("\\fB--")[1..].Select(rest => "--" + rest[..rest.IndexOfAny([' ', '\\'])])];
             Assert.All(told, option => Assert.Contains(option, options));

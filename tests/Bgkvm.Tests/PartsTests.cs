@@ -27,7 +27,14 @@ public sealed class PartsTests
     [InlineData("/a/b.img,ro,format=qcow2", "/a/b.img", "qcow2", true)]
     [InlineData("/a,,b.img,ro", "/a,b.img", "raw", true)]
     public void Disks_are_read(string text, string path, string format, bool readOnly) =>
-        Assert.Equal(new DiskConfig(path, format, readOnly), DiskArgument.Parse(text, out _));
+        Assert.Equal(new DiskConfig(path, format, readOnly), DiskArgument.Parse(text, persistent: false, out _));
+
+    [Theory]
+    [InlineData("/a/b.img", "/a/b.img", false)]
+    [InlineData("/a,,b.img,cache=none", "/a,b.img", true)]
+    [InlineData("/a/b.img,format=raw,cache=writeback", "/a/b.img", false)]
+    public void Persistent_disks_are_read(string text, string path, bool direct) =>
+        Assert.Equal(new DiskConfig(path, "raw", ReadOnly: false, Persistent: true, direct), DiskArgument.Parse(text, persistent: true, out _));
 
     [Theory]
     [InlineData("MemTotal:  2097152 kB\nMemAvailable:  1048576 kB\n", 1024, null)]
@@ -45,15 +52,20 @@ public sealed class PartsTests
     [Fact]
     public void Options_given_replace_what_is_stored()
     {
-        InstanceConfig stored = new("demo", [new("/d", "raw", false)], ["/p"], "/k", "/i", "quiet", 512, 1, "login:");
+        DiskConfig disk = new("/d", "raw", false), other = new("/e", "raw", false);
+        DiskConfig p = new("/p", "raw", false, Persistent: true), q = p with { Path = "/q" }, r = p with { Path = "/r" };
+        InstanceConfig stored = new("demo", [p, disk, other], "/k", "/i", "quiet", 512, 1, "login:");
+        StartOptions nothing = new(null, null, null, null, null, null, null, null);
 
-        Assert.Equal(stored, new StartOptions(null, null, null, null, null, null, null, null, null).Over(stored));
+        Assert.Equal(stored, nothing.Over(stored));
         Assert.Equal(
             stored with { Kernel = "/k2", Initrd = null, MemoryMiB = 1024, Cpus = 2, ReadyPattern = "up" },
-            new StartOptions([new("/d", "raw", false)], null, "/k2", null, "", null, 1024, 2, "up").Over(stored));
-        Assert.Equal(["/q", "/r"], new StartOptions(null, ["/q", "/r"], null, null, null, null, null, null, null).Over(stored).PersistentDisks);
+            new StartOptions(null, "/k2", null, "", null, 1024, 2, "up").Over(stored));
+        Assert.Equal([p, disk, other], (nothing with { Disks = [disk, other] }).Over(stored).Disks);
+        Assert.Equal([q, disk, other, r], (nothing with { Disks = [q, r] }).Over(stored).Disks);
+        Assert.Equal([disk, q, other], (nothing with { Disks = [disk, q, other] }).Over(stored).Disks);
         InstanceException refusal = Assert.Throws<InstanceException>(
-            () => new StartOptions([new("/d", "raw", true)], null, null, null, null, null, null, null, null).Over(stored));
+            () => (nothing with { Disks = [disk with { ReadOnly = true }, other] }).Over(stored));
         Assert.Equal(1, refusal.ExitCode);
         Assert.EndsWith("bgkvm delete demo", refusal.Message, StringComparison.Ordinal);
     }
@@ -64,15 +76,28 @@ public sealed class PartsTests
         using TempDirectory temp = new();
         InstanceDirectory directory = new(temp.Path);
         InstanceConfig config = new(
-            "demo", [new("/d", "raw", false), new("/e", "qcow2", true)], ["/p"], "/k", null, "a=\"b c\" ü", 6144, 2, "\\$ $");
+            "demo", [new("/d", "raw", false), new("/p", "raw", false, Persistent: true, Direct: true), new("/e", "qcow2", true)],
+            "/k", null, "a=\"b c\" ü", 6144, 2, "\\$ $");
         ConfigFile.Write(directory, config);
 
         InstanceConfig read = ConfigFile.Read(directory);
 
-        Assert.Equal(config.SystemDisks, read.SystemDisks);
-        Assert.Equal(config.PersistentDisks, read.PersistentDisks);
-        Assert.Equal(config with { SystemDisks = read.SystemDisks, PersistentDisks = read.PersistentDisks }, read);
+        Assert.Equal(config.Disks, read.Disks);
+        Assert.Equal(config with { Disks = read.Disks }, read);
         Assert.Equal([directory.Config], Directory.GetFiles(temp.Path));
+    }
+
+    [Fact]
+    public void Configuration_of_version_0_1_is_read_with_its_system_disks_first()
+    {
+        using TempDirectory temp = new();
+        InstanceDirectory directory = new(temp.Path);
+        File.WriteAllText(directory.Config, """
+            { "name": "demo", "systemDisks": [ { "path": "/d", "format": "qcow2", "readOnly": true } ], "persistentDisks": [ "/p", "/q" ],
+              "kernel": "/k", "commandLine": "quiet", "memoryMiB": 512, "cpus": 1, "readyPattern": "login:" }
+            """);
+        DiskConfig p = new("/p", "raw", false, Persistent: true);
+        Assert.Equal([new("/d", "qcow2", true), p, p with { Path = "/q" }], ConfigFile.Read(directory).Disks);
     }
 
     [Theory]

@@ -125,6 +125,28 @@ public sealed class BackgroundRebootTests
         guest.Ask('v', "<2>");
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(4)]
+    public async Task The_persistent_disk_may_be_any_of_the_disks(int place)
+    {
+        using TestInstance guest = new('1', systemDisksBefore: place);
+        long[] sizes = [.. Enumerable.Repeat((long)TestInstance.DiskBytes, Math.Max(1, place))];
+        long[] expected = place == 0 ? [TestInstance.DiskBytes + (2 << 20), .. sizes] : [.. sizes, TestInstance.DiskBytes + (2 << 20)];
+        long[] Capacities() => [.. guest.Instance.Machine.Disks.Select(disk =>
+        {
+            byte[] capacity = new byte[8]; // struct virtio_blk_config begins with it, in sectors
+            disk.ReadConfig(0, capacity);
+            return BitConverter.ToInt64(capacity) * 512;
+        })];
+
+        Assert.Equal(expected, Capacities());
+        Assert.Equal(RebootOutcome.Switched, (await guest.RebootInBackground()).Outcome);
+        Assert.Equal(expected, Capacities());
+        Assert.All(guest.Instance.Manifest.Chains, chain => Assert.StartsWith("system", Path.GetFileName(chain[0].Path), StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task In_place_reboots_boot_the_kernel_that_is_there_now()
     {

@@ -12,7 +12,9 @@ namespace Cloning.Tests;
 public sealed partial class PauseSyscallTests
 {
     // A vCPU: leaves KVM_RUN by the kick, drains, parks, is woken, runs.
-    private static readonly HashSet<string> s_vcpu = ["futex", "getpid", "rt_sigreturn", "KVM_RUN"];
+    // It looks at its timer, and where a one-shot timer has expired has KVM inject it.
+    private static readonly HashSet<string> s_vcpu =
+        ["futex", "getpid", "gettid", "rt_sigreturn", "KVM_RUN", "KVM_GET_LAPIC", "KVM_SET_SIGNAL_MASK", "rt_sigprocmask", "tgkill"];
     // Other threads are the runtime's: they may sleep and wake.
     private static readonly HashSet<string> s_other = ["futex", "sched_yield", "poll", "read", "madvise", "clock_nanosleep", "restart_syscall"];
 
@@ -47,8 +49,10 @@ public sealed partial class PauseSyscallTests
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        // Compiling again in the background is the test's, not the product's, which is compiled ahead of time.
+        // Compiling again in the background, and mapping code a second time in order to patch it, are this build's ways, not those of
+        // the product, which is compiled ahead of time.
         start.Environment["DOTNET_TieredCompilation"] = "0";
+        start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
         using Process strace = Process.Start(start)!;
         Task<string> errors = strace.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         strace.StandardOutput.ReadToEnd();
@@ -88,9 +92,9 @@ public sealed partial class PauseSyscallTests
         int at = 0;
         foreach (string line in Listed(kind))
         {
-            string name = line.TrimEnd('?');
-            if (at < seen.Count && seen[at] == name) at++;
-            else Assert.True(line.EndsWith('?'), $"{kind}: {name} should come after {string.Join(' ', seen[..at])}, not {seen.ElementAtOrDefault(at)}");
+            string[] names = line.TrimEnd('?').Split('|');
+            if (at < seen.Count && names.Contains(seen[at])) at++;
+            else Assert.True(line.EndsWith('?'), $"{kind}: {line} should come after {string.Join(' ', seen[..at])}, not {seen.ElementAtOrDefault(at)}");
         }
 
         Assert.True(at == seen.Count, $"{kind}: not in the list: {string.Join(' ', seen[at..])}");

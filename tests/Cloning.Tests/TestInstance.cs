@@ -10,23 +10,35 @@ namespace Cloning.Tests;
 /// <summary>A real instance on this host's /dev/kvm that runs <see cref="TinyOs"/>, in a directory of its own.</summary>
 internal sealed class TestInstance : IDisposable
 {
-    public const int MemoryMiB = 16;
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
-    private readonly string _root = Directory.CreateTempSubdirectory("bgkvm-test-").FullName;
+    public const int MemoryMiB = 16, DiskBytes = 64 << 20;
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(180);
+    private readonly string _root;
+    private readonly bool _keep;
+    private bool _disposed;
     private readonly MemoryStream _output = new();
     private readonly IDisposable _attachment;
 
-    public TestInstance(char version = '1')
+    /// <summary>Starts one.</summary>
+    /// <param name="version">Of the kernel it boots.</param>
+    /// <param name="folder">Where it lives; with disks there, it is started again. Null: in a folder that goes with it.</param>
+    /// <param name="configure">Changes its configuration.</param>
+    /// <param name="systemDisksBefore">Empty system disks that the guest sees before the persistent one.</param>
+    public TestInstance(
+        char version = '1', string? folder = null, Func<InstanceConfig, InstanceConfig>? configure = null, int systemDisksBefore = 1)
     {
+        _keep = folder is not null;
+        _root = folder ?? Directory.CreateTempSubdirectory("bgkvm-test-").FullName;
         // The shadow is another process of the product itself, not of the test runner.
         ShadowHandle.Executable = Path.Combine(AppContext.BaseDirectory, "bgkvm-under-test", "bgkvm");
         Install(version);
-        foreach (string disk in new[] { "system.img", "data.img" })
-            using (FileStream file = File.Create(In(disk))) file.SetLength(4 << 20);
+        DiskConfig[] system = [.. Enumerable.Range(0, Math.Max(1, systemDisksBefore))
+            .Select(i => new DiskConfig(Image($"system{i}.img", DiskBytes), "raw", ReadOnly: false))];
+        DiskConfig persistent = new(Image("data.img", DiskBytes + (2 << 20)), "raw", ReadOnly: false, Persistent: true);
         InstanceDirectory directory = new(Directory.CreateDirectory(In("instance")).FullName);
         Config = new InstanceConfig(
-            "tiny", [new DiskConfig(In("system.img"), "raw", ReadOnly: false)], [In("data.img")],
+            "tiny", systemDisksBefore == 0 ? [persistent, .. system] : [.. system, persistent],
             In("kernel"), Initrd: null, CommandLine: "", MemoryMiB, Cpus: 1, InstanceConfig.DefaultReadyPattern);
+        if (configure is not null) Config = configure(Config);
         Instance = Instance.Open(directory, Config, NullLoggerFactory.Instance);
         _attachment = Instance.Console.Attach(Collect, replay: 0);
         Instance.Start();
@@ -36,6 +48,7 @@ internal sealed class TestInstance : IDisposable
     public InstanceConfig Config { get; }
     public Instance Instance { get; }
     public InstanceDirectory Files => Instance.Directory;
+    public string Root => _root;
 
     /// <summary>Puts a kernel where the instance boots from.</summary>
     public void Install(char version, TinyOsBoot boot = TinyOsBoot.Normally) =>
@@ -49,6 +62,32 @@ internal sealed class TestInstance : IDisposable
         WaitFor(answer);
     }
 
+    /// <summary>Has the guest write a sector of that number to both disks and flush them.</summary>
+    /// <returns>Whether it did: what it wrote is durable then.</returns>
+    public bool Record(ulong number) => TryRecord(number, s_limit) ?? throw new TimeoutException($"record {number} was not answered");
+
+    /// <summary>The same, with a limit.</summary>
+    /// <returns>Null when the guest did not answer.</returns>
+    public bool? TryRecord(ulong number, TimeSpan limit)
+    {
+        byte[] text = new byte[1 + sizeof(ulong)];
+        text[0] = (byte)'w';
+        BinaryPrimitives.WriteUInt64LittleEndian(text.AsSpan(1), number);
+        lock (_output) _output.SetLength(0);
+        Instance.Console.Write(text);
+        bool done = false, failed = false;
+        bool answered = TryWaitUntil(
+            () =>
+            {
+                ReadOnlySpan<byte> output = _output.GetBuffer().AsSpan(0, (int)_output.Length);
+                done = output.IndexOf(text) >= 0;
+                failed = output.IndexOf((byte)'e') >= 0 && output.IndexOf((byte)'w') < 0;
+                return done || failed;
+            },
+            limit);
+        return answered ? done : null;
+    }
+
     /// <summary>How often the guest has gone round its loop.</summary>
     public ulong Rounds()
     {
@@ -60,9 +99,9 @@ internal sealed class TestInstance : IDisposable
 
     public Task<RebootReport> RebootInBackground(TimeSpan? timeout = null) => Reboot(RebootMode.Background, timeout);
 
-    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null) =>
+    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null, string? keepDiscarded = null) =>
         Instance.RebootAsync(
-            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit),
+            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit, keepDiscarded),
             new Progress(this), TestContext.Current.CancellationToken);
 
     /// <summary>Told of every phase of a reboot.</summary>
@@ -70,9 +109,10 @@ internal sealed class TestInstance : IDisposable
 
     public void Dispose()
     {
+        if (Interlocked.Exchange(ref _disposed, true)) return;
         _attachment.Dispose();
         Instance.Dispose();
-        Directory.Delete(_root, recursive: true);
+        if (!_keep) Directory.Delete(_root, recursive: true);
     }
 
     public void WaitFor(string text) =>
@@ -80,19 +120,35 @@ internal sealed class TestInstance : IDisposable
 
     private void WaitUntil(Func<bool> condition, string what)
     {
-        long end = Environment.TickCount64 + (long)s_limit.TotalMilliseconds;
+        if (TryWaitUntil(condition, s_limit)) return;
+        lock (_output)
+        {
+            throw new TimeoutException(
+                $"The guest did not print '{what}' but: {System.Text.Encoding.Latin1.GetString(_output.ToArray())}");
+        }
+    }
+
+    private bool TryWaitUntil(Func<bool> condition, TimeSpan limit)
+    {
+        long end = Environment.TickCount64 + (long)limit.TotalMilliseconds;
         lock (_output)
         {
             while (!condition())
             {
                 int left = (int)(end - Environment.TickCount64);
-                if (left <= 0 || !Monitor.Wait(_output, left))
-                {
-                    throw new TimeoutException(
-                        $"The guest did not print '{what}' but: {System.Text.Encoding.Latin1.GetString(_output.ToArray())}");
-                }
+                if (left <= 0) return false;
+                Monitor.Wait(_output, left);
             }
+
+            return true;
         }
+    }
+
+    private string Image(string name, long bytes)
+    {
+        using FileStream file = new(In(name), FileMode.OpenOrCreate);
+        file.SetLength(bytes);
+        return file.Name;
     }
 
     private string In(string file) => Path.Combine(_root, file);

@@ -160,8 +160,17 @@ public sealed class ConcurrencyTests : IDisposable
             default:
                 int stamp = _history.NewStamp();
                 byte[] bytes = Stamped(count, stamp);
-                Change(first, count, stamp, isSure: true, disk => disk.WriteBytes(first * 512L, bytes, cuts: count % 5 + 1));
+                Change(first, count, stamp, isSure: true, disk => Write(disk, first * 512L, bytes));
                 break;
+        }
+    }
+
+    private static unsafe void Write(IDiskLayer disk, long offset, byte[] bytes)
+    {
+        fixed (byte* at = bytes)
+        {
+            if (bytes.Length % 1024 == 0 && disk.TryWriteCached([new IoVec((nint)at, (nuint)bytes.Length)], offset)) return;
+            disk.WriteBytes(offset, bytes, cuts: bytes.Length / 512 % 5 + 1);
         }
     }
 

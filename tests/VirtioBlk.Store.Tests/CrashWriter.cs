@@ -38,6 +38,8 @@ internal static class CrashWriter
             if (i % OperationsPerFork != 0 || i / OperationsPerFork > MaxForks) continue;
             IDiskLayer frozen = disk;
             string overlay = $"{path}.{i / OperationsPerFork}";
+            // Left by one that was killed before it had told anybody.
+            File.Delete(overlay);
             Qcow2Image.Create(overlay, DiskBytes, frozen.Path, DiskFormat.Qcow2, ClusterBytes);
             disk = Qcow2Image.Open(overlay, readOnly: false, frozen);
             frozen.Freeze();

@@ -14,26 +14,43 @@ public sealed class KillTests : IDisposable
     [Fact]
     public void A_killed_writer_leaves_what_it_had_flushed()
     {
-        for (int round = 0; round < 8; round++)
+        int layers = 0;
+        for (int round = 0; round < CrashScale.WriterKills / 2; round++)
         {
             string path = _folder["disk"];
             Qcow2Image.Create(path, CrashWriter.DiskBytes, clusterBytes: CrashWriter.ClusterBytes);
             byte[] content = RunAndKill(CrashWriter.WriteArgument, ref path, round, new byte[CrashWriter.DiskBytes]);
             // And a new process goes on from there.
-            RunAndKill(CrashWriter.WriteArgument, ref path, round + 100, content);
+            RunAndKill(CrashWriter.WriteArgument, ref path, round + 10_000, content);
             foreach (string layer in Directory.GetFiles(_folder.Path))
             {
                 // The next one was being made; nobody has been told of it.
                 if (string.CompareOrdinal(layer, path) > 0) continue;
                 Assert.True(Qemu.Check(layer, out string output) is 0 or 3, $"{layer}: {output}");
+                layers++;
             }
 
             foreach (string layer in Directory.GetFiles(_folder.Path)) File.Delete(layer);
         }
+
+        CrashScale.Report($"killed writers: {CrashScale.WriterKills}, {layers} layers checked, nothing lost");
     }
 
     [Fact]
     public void A_merger_killed_again_and_again_ends_with_the_same_disk()
+    {
+        int kills = 0;
+        for (int chain = 0; kills < CrashScale.MergerKills; chain++)
+        {
+            kills += KillMergersUntilMerged(seed: 20_000 + chain * 1000);
+            foreach (string layer in Directory.GetFiles(_folder.Path)) File.Delete(layer);
+        }
+
+        CrashScale.Report($"killed mergers: {kills}, nothing lost");
+    }
+
+    /// <returns>How many there were.</returns>
+    private int KillMergersUntilMerged(int seed)
     {
         string path = _folder["top"];
         byte[] content = DiskIo.RandomBytes(CrashWriter.DiskBytes, 6);
@@ -51,20 +68,20 @@ public sealed class KillTests : IDisposable
         }
 
         content = new byte[CrashWriter.DiskBytes];
-        for (int round = 0; round < 30; round++)
+        for (int round = 0; round < 200; round++)
         {
             bool merged = !File.Exists(_folder["middle"]);
-            content = RunAndKill(CrashWriter.MergeArgument, ref path, round + 200, content);
+            content = RunAndKill(CrashWriter.MergeArgument, ref path, seed + round, content);
             foreach (string layer in (string[])["base", "middle", "top"])
             {
                 if (File.Exists(_folder[layer]))
                     Assert.True(Qemu.Check(_folder[layer], out string output) is 0 or 3, $"{layer}: {output}");
             }
 
-            if (merged) return;
+            if (merged) return round + 1;
         }
 
-        Assert.Fail("the merge never got to its end");
+        throw new InvalidOperationException("the merge never got to its end");
     }
 
     /// <returns>What is on the disk afterwards, which has been found to be right.</returns>

@@ -1,3 +1,5 @@
+using Kvm.Interop;
+
 namespace VirtioBlk.Store.Tests;
 
 /// <summary>Images that QEMU made or changed, read and changed here; and the other way round.</summary>
@@ -172,6 +174,46 @@ public sealed class Qcow2InteropTests : IDisposable
         }
 
         using (Qcow2Image image = Qcow2Image.Open(path, readOnly: true)) Assert.Equal(16 * 65536, image.AllocatedBytes);
+    }
+
+    [Fact]
+    public unsafe void Only_what_need_not_wait_is_done_at_once()
+    {
+        string path = _folder["a.qcow2"];
+        Qcow2Image.Create(path, 4L << 30, "none", DiskFormat.Raw);
+        byte[] bytes = DiskIo.RandomBytes(65536, 4);
+        fixed (byte* at = bytes)
+        {
+            IoVec[] sector = [new((nint)at, 512)];
+            IoVec[] more = [new((nint)at, 32768), new((nint)at + 32768, 32768)];
+            using Qcow2Image image = Qcow2Image.Open(path, readOnly: false, new UnreadableBackend(4L << 30));
+            // Not allocated; nor is the second half here.
+            Assert.False(image.TryWriteCached(sector, 0));
+            image.WritePattern(0, 65536, 1);
+            Assert.False(image.TryWriteCached(more, 32768));
+            image.WritePattern(65536, 65536, 1);
+            Assert.True(image.TryWriteCached(more, 32768));
+            Assert.Equal(bytes, image.ReadBytes(32768, 65536));
+            Assert.True(image.TryReadCached(more, 0));
+            Assert.Equal(image.ReadBytes(0, 65536), bytes);
+            Assert.False(image.TryReadCached(sector, 1 << 20)); // the backing's
+            image.WriteZeroes(0, 65536, mayUnmap: true);
+            Assert.False(image.TryWriteCached(sector, 0));
+            Assert.True(image.TryReadCached(sector, 0));
+            image.WritePattern(0, 65536, 2);
+        }
+
+        using Qcow2Image again = Qcow2Image.Open(path, readOnly: false, new UnreadableBackend(4L << 30));
+        fixed (byte* at = bytes)
+        {
+            // The tables are not in memory yet.
+            IoVec[] sector = [new((nint)at, 512)];
+            Assert.False(again.TryReadCached(sector, 0));
+            Assert.False(again.TryWriteCached(sector, 0));
+            again.ReadBytes(0, 512);
+            Assert.True(again.TryReadCached(sector, 0));
+            Assert.True(again.TryWriteCached(sector, 0));
+        }
     }
 
     [Fact]

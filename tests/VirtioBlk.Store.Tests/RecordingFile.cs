@@ -13,7 +13,22 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
     private int _length = content.Length;
 
     /// <summary>Something that happened: a change of bytes, or a sync if there are none.</summary>
-    public sealed record Event(long Offset, byte[]? Bytes);
+    public sealed record Event(long Offset, byte[]? Bytes)
+    {
+        /// <summary>Makes the change in a copy of the file, or in the sectors of it that are to have got there.</summary>
+        public void ApplyTo(ref byte[] disk, Func<int, bool> keepSector)
+        {
+            byte[] bytes = Bytes ?? [];
+            for (int at = 0; at < bytes.Length; at += 512)
+            {
+                if (!keepSector(at)) continue;
+                Span<byte> sector = bytes.AsSpan(at, Math.Min(512, bytes.Length - at));
+                int start = (int)Offset + at;
+                if (start + sector.Length > disk.Length) Array.Resize(ref disk, (int)Offset + bytes.Length);
+                sector.CopyTo(disk.AsSpan(start));
+            }
+        }
+    }
 
     public string Path => path;
 
@@ -30,6 +45,9 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
 
     /// <summary>Called before each write, with its number; may throw, or wait.</summary>
     public Action<int>? BeforeWrite { get; set; }
+
+    /// <summary>Called after each change and each sync.</summary>
+    public Action<Event>? Happened { get; set; }
 
     /// <summary>Writes asked for so far.</summary>
     public int Writes { get; private set; }
@@ -87,7 +105,9 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
     {
         lock (_lock)
         {
-            if (_events.Count > 0 && _events[^1].Bytes is not null) _events.Add(new Event(0, null));
+            if (_events.Count == 0 || _events[^1].Bytes is null) return;
+            _events.Add(new Event(0, null));
+            Happened?.Invoke(_events[^1]);
         }
     }
 
@@ -118,5 +138,6 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
         if (end > _bytes.Length) Array.Resize(ref _bytes, Math.Max(end, _bytes.Length * 2));
         _length = Math.Max(_length, end);
         change.Bytes.CopyTo(_bytes, change.Offset);
+        Happened?.Invoke(change);
     }
 }

@@ -33,6 +33,13 @@ internal sealed class RebootCommand : CliCommand
         DefaultValueFactory = _ => RebootBody.DefaultTimeoutSeconds,
     };
 
+    private readonly Option<string> _keep = new("--keep-discarded")
+    {
+        Description = "Keep what the switch discards, in a new directory in DIR (default: the instance's own; background only).",
+        HelpName = "DIR",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
     private readonly Option<bool> _json = new("--json") { Description = "Print the report as one JSON object, and nothing else." };
 
     /// <summary>Creates it.</summary>
@@ -45,12 +52,14 @@ internal sealed class RebootCommand : CliCommand
         """)
     {
         Add(_name);
-        Option[] options = [_background, _shutdown, _quiesce, _timeout, _json];
+        Option[] options = [_background, _shutdown, _quiesce, _timeout, _keep, _json];
         foreach (Option option in options) Add(option);
         Validators.Add(result =>
         {
             if (result.GetResult(_quiesce) is not null && !result.GetValue(_background))
                 result.AddError("--quiesce is for --background only");
+            if (result.GetResult(_keep) is not null && !result.GetValue(_background))
+                result.AddError("--keep-discarded is for --background only");
         });
         SetAction((parsed, _) => Execute(parsed));
     }
@@ -62,7 +71,8 @@ internal sealed class RebootCommand : CliCommand
             parsed.GetValue(_background) ? RebootMode.Background : RebootMode.InPlace,
             parsed.GetValue(_shutdown),
             parsed.GetValue(_quiesce),
-            parsed.GetValue(_timeout));
+            parsed.GetValue(_timeout),
+            parsed.GetResult(_keep) is null ? null : parsed.GetValue(_keep) is { Length: > 0 } keep ? Path.GetFullPath(keep) : "");
         using ControlClient client = new(directory);
         RebootReport report;
         if (parsed.GetValue(_json))

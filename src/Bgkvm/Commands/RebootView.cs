@@ -50,6 +50,8 @@ internal static class RebootView
         yield return $"  boot          {Time(report.BootMillis * 1000),12}   in the background";
         yield return string.Create(CultureInfo.InvariantCulture,
             $"  discarded     {report.DiscardedBytes / 1024.0,8:N1} KiB   written to system disks since the fork");
+        if (report.DiscardedPath is not null) yield return $"  kept in       {report.DiscardedPath}";
+        if (report.Reason is not null) yield return $"  but           {report.Reason}";
     }
 
     private static string Time(long micros) => micros switch

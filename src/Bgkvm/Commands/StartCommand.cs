@@ -19,14 +19,15 @@ internal sealed class StartCommand : CliCommand
         Description = "System disk, part of what a background reboot forks; may be repeated. Raw unless format=qcow2 is said.",
         HelpName = "PATH[,format=raw|qcow2][,ro]",
         AllowMultipleArgumentsPerToken = false,
-        CustomParser = ParseDisks,
+        CustomParser = result => ParseDisks(result, persistent: false),
     };
 
-    private readonly Option<string[]> _persistent = new("--persistent")
+    private readonly Option<DiskConfig[]> _persistent = new("--persistent")
     {
         Description = "Raw disk that background reboots leave alone; may be repeated.",
-        HelpName = "PATH",
+        HelpName = "PATH[,cache=none]",
         AllowMultipleArgumentsPerToken = false,
+        CustomParser = result => ParseDisks(result, persistent: true),
     };
 
     private readonly Option<string> _kernel = new("--kernel")
@@ -77,6 +78,7 @@ internal sealed class StartCommand : CliCommand
     /// <summary>Creates it.</summary>
     public StartCommand() : base("start", "Boots an instance and shows its console.", """
         Ctrl-] detaches from the console; the instance runs on.
+        The guest sees the disks in the order in which --disk and --persistent name them: /dev/vda, /dev/vdb, ...
         A stopped instance starts again by its name alone. Options given then replace what is stored, except for the
         system disks: they belong to the instance until "bgkvm delete NAME".
 
@@ -92,13 +94,13 @@ internal sealed class StartCommand : CliCommand
         SetAction((parsed, _) => Execute(parsed));
     }
 
-    private static DiskConfig[]? ParseDisks(ArgumentResult result)
+    private static DiskConfig[]? ParseDisks(ArgumentResult result, bool persistent)
     {
         List<DiskConfig> disks = [];
         foreach (Token token in result.Tokens)
         {
-            if (DiskArgument.Parse(token.Value, out string? error) is { } disk) disks.Add(disk);
-            else result.AddError($"--disk: {error}");
+            if (DiskArgument.Parse(token.Value, persistent, out string? error) is { } disk) disks.Add(disk);
+            else result.AddError($"{(persistent ? "--persistent" : "--disk")}: {error}");
         }
 
         return [.. disks];
@@ -122,14 +124,28 @@ internal sealed class StartCommand : CliCommand
             result.AddError($"--append has {bytes} bytes; the kernel takes {MaximumCommandLineBytes}");
     }
 
+    /// <summary>The disks of both options, in the order of the command line.</summary>
+    private DiskConfig[]? GivenDisks(ParseResult parsed)
+    {
+        Queue<DiskConfig> disks = new(parsed.GetValue(_disks) ?? []), persistent = new(parsed.GetValue(_persistent) ?? []);
+        if (disks.Count + persistent.Count == 0) return null;
+        List<DiskConfig> ordered = [];
+        foreach (Token token in parsed.Tokens.Where(token => token.Type == TokenType.Option))
+        {
+            if (token.Value == _disks.Name) ordered.Add(disks.Dequeue());
+            else if (token.Value == _persistent.Name) ordered.Add(persistent.Dequeue());
+        }
+
+        return [.. ordered];
+    }
+
     private async Task<int> Execute(ParseResult parsed)
     {
         T? Given<T>(Option<T> option) where T : class => parsed.GetResult(option) is null ? null : parsed.GetValue(option);
         int? GivenNumber(Option<int> option) => parsed.GetResult(option) is null ? null : parsed.GetValue(option);
 
         StartOptions options = new(
-            Given(_disks),
-            Given(_persistent)?.Select(Path.GetFullPath).ToArray(),
+            GivenDisks(parsed),
             Given(_kernel),
             Given(_firmware),
             Given(_initrd),

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Bgkvm.Commands;
 using Bgkvm.Hosting;
 using Cloning.Instances;
 using Vmm.HostCheck;
@@ -16,6 +17,7 @@ namespace Bgkvm.Control;
         typeof(CamelCaseEnum<CheckStatus>),
     ])]
 [JsonSerializable(typeof(InstanceStatus))]
+[JsonSerializable(typeof(UpkeepStatus))]
 [JsonSerializable(typeof(IReadOnlyList<InstanceStatus>))]
 [JsonSerializable(typeof(RebootBody))]
 [JsonSerializable(typeof(RebootProgress))]
@@ -25,4 +27,6 @@ namespace Bgkvm.Control;
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(StartReport))]
 [JsonSerializable(typeof(HostReport))]
+[JsonSerializable(typeof(DiskInfo))]
+[JsonSerializable(typeof(DiskCheck))]
 internal sealed partial class ControlJson : JsonSerializerContext;

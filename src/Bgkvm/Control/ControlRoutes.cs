@@ -39,8 +39,14 @@ internal sealed class ControlRoutes
     private async Task Reboot(HttpContext context)
     {
         RebootBody body = await Read(context, ControlJson.Default.RebootBody) ?? new RebootBody();
+        if (body.KeepDiscarded is { Length: > 0 } keep && !Path.IsPathFullyQualified(keep))
+            throw new BadRequestException("keepDiscarded must be an absolute path, or empty");
+        if (body is { KeepDiscarded: not null, Mode: RebootMode.InPlace })
+            throw new BadRequestException("keepDiscarded is for background reboots: one in place discards nothing");
         RebootRun run = RebootRun.Start(
-            _instance, new RebootRequest(body.Mode, body.Shutdown, body.Quiesce, Seconds(body.TimeoutSeconds)), _log);
+            _instance,
+            new RebootRequest(body.Mode, body.Shutdown, body.Quiesce, Seconds(body.TimeoutSeconds), body.KeepDiscarded),
+            _log);
         // From here on a client that goes away ends the answer, not the reboot.
         if (context.Request.Headers.Accept.Any(accept => accept?.Contains(EventStream, StringComparison.Ordinal) == true))
             await WriteEvents(context, run);

@@ -7,11 +7,13 @@ namespace Bgkvm.Control;
 /// <param name="Shutdown">Clean unless said otherwise.</param>
 /// <param name="Quiesce">The best way there is unless said otherwise.</param>
 /// <param name="TimeoutSeconds">From the request until the OS must be ready.</param>
+/// <param name="KeepDiscarded">Directory to keep what is discarded in, absolute; empty for the instance's own, null for not at all.</param>
 internal sealed record RebootBody(
     RebootMode Mode = RebootMode.InPlace,
     ShutdownMode Shutdown = ShutdownMode.Clean,
     QuiesceMode Quiesce = QuiesceMode.Auto,
-    int TimeoutSeconds = RebootBody.DefaultTimeoutSeconds)
+    int TimeoutSeconds = RebootBody.DefaultTimeoutSeconds,
+    string? KeepDiscarded = null)
 {
     /// <summary>The default time-out, seconds.</summary>
     public const int DefaultTimeoutSeconds = 300;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Cloning;
 using Cloning.Instances;
 
@@ -13,8 +14,10 @@ internal static class ConfigFile
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(directory.Config), CloningJson.Default.InstanceConfig)
-                ?? throw new InstanceException($"{directory.Config} is empty");
+            JsonNode? json = JsonNode.Parse(File.ReadAllBytes(directory.Config));
+            if (json is JsonObject config) JoinDisks(config);
+            InstanceConfig? read = json?.Deserialize(CloningJson.Default.InstanceConfig);
+            return read?.Disks is null ? throw new InstanceException($"{directory.Config} is empty") : read;
         }
         catch (JsonException e)
         {
@@ -22,11 +25,34 @@ internal static class ConfigFile
         }
     }
 
-    /// <summary>Replaces it: a reader finds the old one or the new one.</summary>
+    /// <summary>Replaces it, durably: a reader finds the old one or the new one.</summary>
     public static void Write(InstanceDirectory directory, InstanceConfig config)
     {
         string next = directory.Config + ".next";
-        File.WriteAllBytes(next, JsonSerializer.SerializeToUtf8Bytes(config, CloningJson.Default.InstanceConfig));
+        using (FileStream file = new(next, FileMode.Create, FileAccess.Write, FileShare.None))
+        {
+            JsonSerializer.Serialize(file, config, CloningJson.Default.InstanceConfig);
+            file.Flush(flushToDisk: true);
+        }
+
         File.Move(next, directory.Config, overwrite: true);
+        Posix.SyncDirectory(directory.Path);
+    }
+
+    /// <summary>Up to version 0.1 there were two lists, and the guest saw the system disks first.</summary>
+    private static void JoinDisks(JsonObject config)
+    {
+        if (config["systemDisks"] is not JsonArray system || config["persistentDisks"] is not JsonArray persistent) return;
+        config["disks"] = new JsonArray([
+            .. system.Select(disk => disk!.DeepClone()),
+            .. persistent.Select(path => new JsonObject
+            {
+                ["path"] = path!.GetValue<string>(),
+                ["format"] = "raw",
+                ["readOnly"] = false,
+                ["persistent"] = true,
+            })]);
+        config.Remove("systemDisks");
+        config.Remove("persistentDisks");
     }
 }

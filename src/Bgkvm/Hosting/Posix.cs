@@ -97,6 +97,15 @@ internal static unsafe partial class Posix
         public int Pid;
     }
 
+    /// <summary>Makes new and renamed entries of a directory survive a power cut.</summary>
+    /// <exception cref="LibcException">The host failed.</exception>
+    public static void SyncDirectory(string path)
+    {
+        using SafeFd directory = new(Libc.open(path, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
+        if (directory.IsInvalid) throw LibcException.FromLastError("open", path);
+        if (Libc.fsync(directory.Fd) != 0) throw LibcException.FromLastError("fsync", path);
+    }
+
     /// <summary>Opens a file and puts it in the place of one of the standard descriptors.</summary>
     /// <exception cref="LibcException">It cannot be opened.</exception>
     public static void Redirect(string path, int flags, params ReadOnlySpan<int> targets)

@@ -21,9 +21,10 @@ internal static class Preflight
         if (config.Kernel is { } kernel) CheckFile("kernel", kernel, Libc.O_RDONLY);
         if (config.Firmware is { } firmware) CheckFile("firmware", firmware, Libc.O_RDONLY);
         if (config.Initrd is { } initrd) CheckFile("initrd", initrd, Libc.O_RDONLY);
-        foreach (DiskConfig disk in config.SystemDisks) CheckFile("disk", disk.Path, Libc.O_RDONLY);
-        foreach (string disk in config.PersistentDisks) CheckFile("persistent disk", disk, Libc.O_RDWR);
+        foreach (DiskConfig disk in config.Disks)
+            CheckFile(disk.Persistent ? "persistent disk" : "disk", disk.Path, disk.Persistent ? Libc.O_RDWR : Libc.O_RDONLY);
         CheckDisksDiffer(config);
+        DiskClaims.Check(config);
         CheckMemory(config.MemoryMiB, File.ReadAllText("/proc/meminfo"));
     }
 
@@ -49,7 +50,7 @@ internal static class Preflight
     private static void CheckDisksDiffer(InstanceConfig config)
     {
         HashSet<string> seen = new(StringComparer.Ordinal);
-        foreach (string path in config.SystemDisks.Select(disk => disk.Path).Concat(config.PersistentDisks))
+        foreach (string path in config.Disks.Select(disk => disk.Path))
         {
             string real = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
             if (!seen.Add(real)) throw new InstanceException($"{path} is given twice", ExitCode.Usage);

@@ -3,8 +3,7 @@ using Cloning.Instances;
 namespace Bgkvm.Hosting;
 
 /// <summary>What a <c>start</c> command line says; null is what it does not say.</summary>
-/// <param name="Disks">System disks.</param>
-/// <param name="Persistent">Persistent disks, absolute paths.</param>
+/// <param name="Disks">Disks of both kinds, in order.</param>
 /// <param name="Kernel">Kernel image.</param>
 /// <param name="Firmware">Firmware image, or <c>auto</c>.</param>
 /// <param name="Initrd">Initial RAM disk; empty for none.</param>
@@ -14,7 +13,6 @@ namespace Bgkvm.Hosting;
 /// <param name="Ready">Ready pattern.</param>
 internal sealed record StartOptions(
     IReadOnlyList<DiskConfig>? Disks,
-    IReadOnlyList<string>? Persistent,
     string? Kernel,
     string? Firmware,
     string? Initrd,
@@ -26,7 +24,7 @@ internal sealed record StartOptions(
     private const int DefaultMemoryMiB = 512;
 
     /// <summary>Whether the command line says nothing but the name.</summary>
-    public bool IsEmpty => this == new StartOptions(null, null, null, null, null, null, null, null, null);
+    public bool IsEmpty => this == new StartOptions(null, null, null, null, null, null, null, null);
 
     /// <summary>The configuration of a new instance.</summary>
     /// <exception cref="InstanceException">Something that must be said is not.</exception>
@@ -34,11 +32,11 @@ internal sealed record StartOptions(
     {
         if (IsEmpty)
             throw new InstanceException($"there is no instance {name} in {InstanceDirectory.Home}", ExitCode.NoSuchInstance);
-        if (Disks is null) throw new InstanceException($"{name} is new: it needs --disk", ExitCode.Usage);
+        if (Disks is null || Disks.All(disk => disk.Persistent)) throw new InstanceException($"{name} is new: it needs --disk", ExitCode.Usage);
         if (Kernel is null && Firmware is null)
             throw new InstanceException($"{name} is new: it needs --kernel or --firmware", ExitCode.Usage);
         return Over(new InstanceConfig(
-            name, Disks, [], null, null, "", DefaultMemoryMiB, 1, InstanceConfig.DefaultReadyPattern));
+            name, Disks, null, null, "", DefaultMemoryMiB, 1, InstanceConfig.DefaultReadyPattern));
     }
 
     /// <summary>What a stopped instance shall be started with.</summary>
@@ -46,17 +44,10 @@ internal sealed record StartOptions(
     /// <exception cref="InstanceException">Its system disks would change.</exception>
     public InstanceConfig Over(InstanceConfig stored)
     {
-        if (Disks is not null && !Disks.SequenceEqual(stored.SystemDisks))
-        {
-            throw new InstanceException(
-                $"{stored.Name} exists with other system disks ({string.Join(", ", stored.SystemDisks.Select(d => d.Path))}); "
-                + $"start it without --disk, or give up what it wrote: bgkvm delete {stored.Name}");
-        }
-
         InstanceConfig chosen = ChooseBoot(stored);
         return chosen with
         {
-            PersistentDisks = Persistent ?? stored.PersistentDisks,
+            Disks = Disks is null ? stored.Disks : DisksOver(stored, Disks),
             Initrd = Initrd is null ? chosen.Initrd : Initrd.Length == 0 ? null : Path.GetFullPath(Initrd),
             CommandLine = Append ?? stored.CommandLine,
             MemoryMiB = MemoryMiB ?? stored.MemoryMiB,
@@ -77,5 +68,25 @@ internal sealed record StartOptions(
         if (chosen.Firmware is not null && (Append is { Length: > 0 } || Initrd is { Length: > 0 }))
             throw new InstanceException("--append and --initrd are for --kernel; firmware reads the guest's own", ExitCode.Usage);
         return chosen;
+    }
+
+    /// <summary>Persistent disks may change. Named alone they take the places of those there are, and further ones follow.</summary>
+    private static IReadOnlyList<DiskConfig> DisksOver(InstanceConfig stored, IReadOnlyList<DiskConfig> given)
+    {
+        DiskConfig[] system = [.. given.Where(disk => !disk.Persistent)], persistent = [.. given.Where(disk => disk.Persistent)];
+        if (system.Length > 0 && !system.SequenceEqual(stored.SystemDisks))
+        {
+            throw new InstanceException(
+                $"{stored.Name} exists with other system disks ({string.Join(", ", stored.SystemDisks.Select(disk => disk.Path))}); "
+                + $"start it without --disk, or give up what it wrote: bgkvm delete {stored.Name}");
+        }
+
+        if (system.Length > 0 && persistent.Length > 0) return given;
+        Queue<DiskConfig> systems = new(system.Length > 0 ? system : stored.SystemDisks);
+        Queue<DiskConfig> persistents = new(persistent.Length > 0 ? persistent : stored.PersistentDisks);
+        List<DiskConfig> disks = [];
+        foreach (DiskConfig place in stored.Disks)
+            if ((place.Persistent ? persistents : systems).TryDequeue(out DiskConfig? disk)) disks.Add(disk);
+        return [.. disks, .. persistents];
     }
 }

@@ -7,7 +7,8 @@ namespace Cloning.After;
 
 /// <summary>
 /// Keeps the chains of the system disks short while the guest runs: every background reboot leaves a layer behind, and each but
-/// the lowest of ours is merged into the one below it. At rest a chain is base, one merged layer, active layer.
+/// the lowest of ours is merged into the one below it. At rest a chain is base, one merged layer, active layer. Before anything is
+/// merged, discarded disks that are to be kept are copied (<see cref="DiscardedDisks"/>).
 /// </summary>
 /// <remarks>
 /// It works from <see cref="Resume"/> to <see cref="Pause"/>, on a thread of its own on left-over CPU and disk time. Nothing about
@@ -32,6 +33,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
     private volatile int _thread;
     private long _merged, _done;
     private volatile string? _problem;
+    private TaskCompletionSource _kept = new();
 
     /// <summary>How long to wait after a failure before trying again.</summary>
     public TimeSpan RetryAfter { get; init; } = TimeSpan.FromMinutes(1);
@@ -39,12 +41,17 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
     /// <summary>Ends when the chains are short, or with the next <see cref="Pause"/>.</summary>
     public Task Work { get; private set; } = Task.CompletedTask;
 
+    /// <summary>Ends when no discarded disk waits to be copied any more, with the first failure, or with the next <see cref="Pause"/>.</summary>
+    public Task Kept => _kept.Task;
+
     /// <summary>How far it is; null when there is nothing to do.</summary>
     public UpkeepStatus? Status
     {
         get
         {
-            long left = chains.Disks.Sum(disk => Surplus(disk) * disk.Device.LengthBytes);
+            SystemDisk[] disks = chains.Disks;
+            long left = disks.Sum(disk => Surplus(disk) * disk.Device.LengthBytes)
+                + ((chains.Manifest.Kept?.Count ?? 0) * disks.Select(disk => disk.Device.LengthBytes).DefaultIfEmpty().Max());
             return left == 0 ? null
                 : new UpkeepStatus(Volatile.Read(ref _merged) + Volatile.Read(ref _done), left - Volatile.Read(ref _done), _problem);
         }
@@ -57,6 +64,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         {
             if (_disposed || _stop is not null) return;
             _stop = new CancellationTokenSource();
+            _kept = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             CancellationToken stop = _stop.Token;
             Work = Task.Factory.StartNew(() => Run(stop), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
@@ -85,6 +93,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
     {
         Pause();
         lock (_gate) _disposed = true;
+        _kept.TrySetResult();
     }
 
     private static int Surplus(SystemDisk disk) => disk.IsReadOnly ? 0 : Math.Max(0, disk.Layers.Count - RestDepth);
@@ -109,6 +118,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         {
             _thread = 0;
             _problem = null;
+            _kept.TrySetResult();
         }
     }
 
@@ -118,6 +128,9 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
     {
         try
         {
+            while (chains.Manifest.Kept is [KeptDisk kept, ..])
+                if (!KeepOne(kept, stop)) return true;
+            _kept.TrySetResult();
             for (int i = 0; i < chains.Disks.Length; i++)
                 while (Surplus(chains.Disks[i]) > 0 && MergeOne(i, stop)) _problem = null;
             return true;
@@ -125,6 +138,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         catch (Exception e)
         {
             _problem = e.Message;
+            _kept.TrySetResult();
             log.MergeFailed(e.Message, RetryAfter.TotalSeconds);
             return stop.IsCancellationRequested;
         }
@@ -132,6 +146,24 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         {
             Volatile.Write(ref _done, 0);
         }
+    }
+
+    /// <returns>False when it was told to stop before it was done.</returns>
+    private bool KeepOne(KeptDisk kept, CancellationToken stop)
+    {
+        int step = 0;
+        bool done = DiscardedDisks.TryCopy(chains.Directory.Layers, kept, copy =>
+        {
+            if (step++ % StepsPerLook == 0) RequireHeadroom(Path.GetDirectoryName(kept.File)!);
+            Volatile.Write(ref _done, copy.DoneBytes);
+            return !stop.IsCancellationRequested;
+        });
+        if (!done) return false;
+        DiskManifest before = chains.Manifest;
+        chains.Release(kept);
+        Overlays.Delete(chains.Directory, before, keep: chains.Manifest);
+        Advance(chains.Disks[0].Device.LengthBytes);
+        return true;
     }
 
     /// <returns>False when it was told to stop before it was done.</returns>
@@ -143,7 +175,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
             for (int step = 0; ; step++)
             {
                 if (stop.IsCancellationRequested) return false;
-                if (step % StepsPerLook == 0) RequireHeadroom();
+                if (step % StepsPerLook == 0) RequireHeadroom(chains.Directory.Layers);
                 bool more = merge.Step();
                 Volatile.Write(ref _done, merge.DoneBytes);
                 if (!more) break;
@@ -155,19 +187,24 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         // The manifest still names the merged layer, and may: the chain reads the same with it and without it. Its file goes last.
         Layer merged = disk.Layers[^2];
         chains.Shorten(index, disk.WithoutMerged());
-        Volatile.Write(ref _done, 0);
-        Volatile.Write(ref _merged, _merged + disk.Device.LengthBytes);
+        Advance(disk.Device.LengthBytes);
         File.Delete(Path.Combine(chains.Directory.Layers, merged.Path));
         return true;
     }
 
-    private void RequireHeadroom()
+    private void Advance(long bytes)
     {
-        long free = new DriveInfo(chains.Directory.Layers).AvailableFreeSpace;
+        Volatile.Write(ref _done, 0);
+        Volatile.Write(ref _merged, _merged + bytes);
+    }
+
+    private static void RequireHeadroom(string directory)
+    {
+        long free = new DriveInfo(directory).AvailableFreeSpace;
         if (free < HeadroomBytes)
         {
             throw new IOException(
-                $"only {free >> 20} MiB are free in {chains.Directory.Layers}; merging leaves {HeadroomBytes >> 20} MiB to the guest's writes");
+                $"only {free >> 20} MiB are free in {directory}; merging leaves {HeadroomBytes >> 20} MiB to the guest's writes");
         }
     }
 }

@@ -34,12 +34,20 @@ internal static unsafe class PageCopy
         }
     }
 
-    /// <summary>Copies the pages of a set, and empties the set.</summary>
-    public static void Some(Machine from, Machine into, DirtyPages pages)
+    /// <summary>Copies pages of a set, taking them out of it.</summary>
+    /// <param name="from">From where.</param>
+    /// <param name="into">To where.</param>
+    /// <param name="pages">The set.</param>
+    /// <param name="atOnce">After this many pages it stops; up to 63 more are copied.</param>
+    /// <returns>Whether any are left.</returns>
+    public static bool Some(Machine from, Machine into, DirtyPages pages, long atOnce)
     {
         Span<ulong> words = pages.Words;
+        long copied = 0;
         for (int i = 0; i < words.Length; i++)
         {
+            if (copied >= atOnce && words[i] != 0) return true;
+            copied += BitOperations.PopCount(words[i]);
             for (ulong word = words[i]; word != 0; word &= word - 1)
             {
                 long page = (i * 64L) + BitOperations.TrailingZeroCount(word);
@@ -48,6 +56,8 @@ internal static unsafe class PageCopy
 
             words[i] = 0;
         }
+
+        return false;
     }
 
     private static void CopyTouched(Machine from, Machine into, SafeFd pagemap, long start, long end)

@@ -8,9 +8,13 @@ namespace Cloning.After;
 /// Brings an instance that sits on a private view of frozen memory (an aborted background reboot leaves it there) back onto one
 /// shared file, while its guest runs: copy everything, copy again what was written meanwhile, and move over in a short pause.
 /// </summary>
+/// <remarks>
+/// A guest that writes faster than this copies would never let it end. After a few rounds the copying is done in small pauses, which
+/// double with every round, and with the guest's writing in between: that ends at the latest when one pause takes the whole set.
+/// </remarks>
 internal static class Reshare
 {
-    private const int MaxRounds = 8;
+    private const int FreeRounds = 4;
     private const long FewPages = 256; // 1 MiB: copied in a few hundred microseconds
 
     /// <summary>After an abort: tries, and leaves it for the next fork where it does not work out.</summary>
@@ -43,11 +47,13 @@ internal static class Reshare
             into.Rehearse(state);
             from.LogDirtyPages(true);
             PageCopy.All(from, into);
-            for (int round = 0; round < MaxRounds; round++)
+            for (int round = 0; ; round++)
             {
                 from.CollectDirtyPages(dirty, scratch);
-                if (dirty.Count <= FewPages) break;
-                PageCopy.Some(from, into, dirty);
+                long atOnce = FewPages << Math.Max(0, round - FreeRounds);
+                if (dirty.Count <= atOnce) break;
+                if (round < FreeRounds) PageCopy.Some(from, into, dirty, long.MaxValue);
+                else CopySlowingDown(from, into, dirty, atOnce);
             }
 
             using (instance.ConsoleHub.HoldInput())
@@ -55,7 +61,7 @@ internal static class Reshare
                 MachineMove.Run(from, into, state, whilePaused: () =>
                 {
                     from.CollectDirtyPages(dirty, scratch);
-                    PageCopy.Some(from, into, dirty);
+                    PageCopy.Some(from, into, dirty, long.MaxValue);
                 }, new Pause());
                 instance.Adopt(into);
             }
@@ -68,5 +74,16 @@ internal static class Reshare
         }
 
         from.Dispose();
+    }
+
+    private static void CopySlowingDown(Machine from, Machine into, DirtyPages dirty, long atOnce)
+    {
+        bool more = true;
+        while (more)
+        {
+            from.Pause();
+            more = PageCopy.Some(from, into, dirty, atOnce);
+            from.Run();
+        }
     }
 }

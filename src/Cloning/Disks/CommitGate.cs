@@ -21,6 +21,12 @@ internal sealed class CommitGate(IBlockBackend disk, ManualResetEventSlim commit
     public void Read(ReadOnlySpan<IoVec> vectors, long offset) => disk.Read(vectors, offset);
 
     /// <inheritdoc/>
+    public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) => disk.TryReadCached(vectors, offset);
+
+    /// <inheritdoc/>
+    public bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset) => disk.TryWriteCached(vectors, offset);
+
+    /// <inheritdoc/>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset) => disk.Write(vectors, offset);
 
     /// <inheritdoc/>

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Cloning.Disks;
 
 /// <summary>
@@ -7,10 +9,16 @@ namespace Cloning.Disks;
 /// <param name="Version">Of this format: 1.</param>
 /// <param name="NextLayer">Number of the next layer file to be made; never used twice.</param>
 /// <param name="Chains">A chain for each system disk, in the disks' order; base first, active layer last.</param>
-public sealed record DiskManifest(int Version, int NextLayer, IReadOnlyList<IReadOnlyList<Layer>> Chains)
+/// <param name="Kept">Discarded chains that are still to be copied to where they are kept; null for none.</param>
+public sealed record DiskManifest(
+    int Version, int NextLayer, IReadOnlyList<IReadOnlyList<Layer>> Chains, IReadOnlyList<KeptDisk>? Kept = null)
 {
     /// <summary>The format version this program writes and reads.</summary>
     public const int CurrentVersion = 1;
+
+    /// <summary>Every layer that must stay.</summary>
+    [JsonIgnore]
+    public IEnumerable<Layer> AllLayers => Chains.Concat((Kept ?? []).Select(kept => kept.Layers)).SelectMany(chain => chain);
 
     /// <summary>The manifest with another layer on top of every chain.</summary>
     /// <param name="names">File names of the new layers, in the disks' order.</param>

@@ -11,6 +11,12 @@ internal interface IDiskChains
     /// <summary>The system disks, in order.</summary>
     SystemDisk[] Disks { get; }
 
+    /// <summary>What the manifest on disk says.</summary>
+    DiskManifest Manifest { get; }
+
+    /// <summary>A kept disk has been copied, or given up: from now on the manifest, durably, names it no more.</summary>
+    void Release(KeptDisk kept);
+
     /// <summary>A disk's chain has lost a layer that had been merged: from now on the manifest, durably, names it no more.</summary>
     /// <param name="index">Which disk.</param>
     /// <param name="disk">The disk without it.</param>

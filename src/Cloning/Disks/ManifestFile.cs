@@ -8,7 +8,7 @@ namespace Cloning.Disks;
 public sealed class ManifestFile : IDisposable
 {
     private readonly string _path;
-    private readonly string _staged;
+    private readonly string _staged, _unproved;
     private SafeFd? _replaced;
 
     /// <summary>Names the manifest of an instance.</summary>
@@ -16,6 +16,7 @@ public sealed class ManifestFile : IDisposable
     {
         _path = directory.Manifest;
         _staged = directory.Manifest + ".next";
+        _unproved = directory.Manifest + ".new";
     }
 
     /// <summary>Whether the instance has one: it has been started before.</summary>
@@ -52,42 +53,61 @@ public sealed class ManifestFile : IDisposable
         SyncDirectory();
     }
 
-    /// <summary>First half, outside a pause: writes the next manifest beside the current one and makes it durable.</summary>
+    /// <summary>
+    /// First half, outside a pause: writes the next manifest beside the current one and makes it durable. Its last step is a rename
+    /// in the same directory as the commit's, so that a directory that would refuse the commit refuses here, where giving up is free.
+    /// </summary>
     /// <remarks>
-    /// It keeps the current one open until <see cref="SyncDirectory"/>. Otherwise the rename would have to free its blocks, for
-    /// which ext4 at times waits for the journal: milliseconds instead of 60 us.
+    /// It keeps the current one open until <see cref="SyncDirectory()"/>. Otherwise the commit's rename would have to free its blocks,
+    /// for which ext4 at times waits for the journal: milliseconds instead of 60 us.
     /// </remarks>
+    /// <exception cref="IOException">It did not work out; the old manifest still holds.</exception>
     public void Stage(DiskManifest manifest)
     {
+        using (FileStream file = new(_unproved, FileMode.Create, FileAccess.Write, FileShare.None))
+        {
+            JsonSerializer.Serialize(file, manifest, CloningJson.Default.DiskManifest);
+            file.Flush(flushToDisk: true);
+        }
+
+        Rename(_unproved, _staged);
         ReleaseReplaced();
         _replaced = new SafeFd(Libc.open(_path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0)); // the first one replaces nothing
-        using FileStream file = new(_staged, FileMode.Create, FileAccess.Write, FileShare.None);
-        JsonSerializer.Serialize(file, manifest, CloningJson.Default.DiskManifest);
-        file.Flush(flushToDisk: true);
     }
 
     /// <summary>Second half, inside a pause: one rename(2). From here on the staged manifest is the truth for any process that looks.</summary>
     /// <exception cref="LibcException">It did not happen; the old manifest still holds.</exception>
-    public void Commit()
-    {
-        if (Libc.rename(_staged, _path) != 0) throw LibcException.FromLastError("rename", _path);
-    }
+    public void Commit() => Rename(_staged, _path);
 
     /// <summary>Third half, after the pause: makes the rename itself survive a power cut. No guest FLUSH may complete before.</summary>
     public void SyncDirectory()
     {
         ReleaseReplaced();
-        string directory = Path.GetDirectoryName(_path)!;
+        SyncDirectory(Path.GetDirectoryName(_path)!);
+    }
+
+    /// <summary>Makes new and renamed entries of a directory survive a power cut.</summary>
+    internal static void SyncDirectory(string directory)
+    {
         using SafeFd fd = new(Libc.open(directory, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
         if (fd.IsInvalid) throw LibcException.FromLastError("open", directory);
         if (Libc.fsync(fd.Fd) != 0) throw LibcException.FromLastError("fsync", directory);
     }
 
     /// <summary>Forgets a staged manifest that will not be committed.</summary>
-    public void Unstage() => File.Delete(_staged);
+    public void Unstage()
+    {
+        ReleaseReplaced();
+        File.Delete(_staged);
+    }
 
     /// <summary>Closes what <see cref="Stage"/> keeps open.</summary>
     public void Dispose() => ReleaseReplaced();
+
+    private static void Rename(string from, string to)
+    {
+        if (Libc.rename(from, to) != 0) throw LibcException.FromLastError("rename", to);
+    }
 
     private void ReleaseReplaced()
     {

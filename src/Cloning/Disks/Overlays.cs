@@ -31,7 +31,7 @@ internal static class Overlays
             throw;
         }
 
-        return new DiskManifest(DiskManifest.CurrentVersion, number, chains);
+        return below with { NextLayer = number, Chains = chains };
     }
 
     /// <summary>Opens the top layers that a manifest has beyond what is open already.</summary>
@@ -55,14 +55,14 @@ internal static class Overlays
     public static void Delete(InstanceDirectory directory, DiskManifest? unused, DiskManifest keep)
     {
         if (unused is null) return;
-        foreach (Layer layer in unused.Chains.SelectMany(chain => chain).Except(keep.Chains.SelectMany(chain => chain)))
+        foreach (Layer layer in unused.AllLayers.Except(keep.AllLayers))
             if (!Path.IsPathRooted(layer.Path)) File.Delete(Path.Combine(directory.Layers, layer.Path)); // never the user's image
     }
 
-    /// <summary>Deletes every layer file that a manifest does not name: what a process that was killed left behind.</summary>
+    /// <summary>Deletes every layer file that a manifest does not name: what a killed process, or an undo that failed, left behind.</summary>
     public static void DeleteStrays(InstanceDirectory directory, DiskManifest manifest)
     {
-        HashSet<string> named = [.. manifest.Chains.SelectMany(chain => chain).Select(layer => layer.Path)];
+        HashSet<string> named = [.. manifest.AllLayers.Select(layer => layer.Path)];
         foreach (string file in Directory.EnumerateFiles(directory.Layers))
             if (!named.Contains(Path.GetFileName(file))) File.Delete(file);
     }

@@ -25,6 +25,12 @@ public sealed class SystemDisk
     /// <summary>What the guest's disk reads and writes: the top layer.</summary>
     public IBlockBackend Device => _open[^1];
 
+    /// <summary>The top layer, as what it is.</summary>
+    public IDiskLayer TopLayer => (IDiskLayer)_open[^1];
+
+    /// <summary>The base: the user's own image.</summary>
+    internal IBlockBackend Base => _open[0];
+
     /// <summary>Whether the guest may only read it.</summary>
     public bool IsReadOnly => _open.Length == 1;
 
@@ -47,15 +53,18 @@ public sealed class SystemDisk
     }
 
     /// <summary>Opens a chain: the last layer for writing, all others for reading. A chain of one is opened for reading.</summary>
+    /// <param name="directory">The instance's layer directory.</param>
+    /// <param name="layers">The chain, base first.</param>
+    /// <param name="readOnly">Whether the last layer, too, is only to be read.</param>
     /// <exception cref="InstanceException">A layer is missing, locked, or not what it should be.</exception>
-    public static SystemDisk Open(string directory, IReadOnlyList<Layer> layers)
+    public static SystemDisk Open(string directory, IReadOnlyList<Layer> layers, bool readOnly = false)
     {
         List<IBlockBackend> open = [];
         try
         {
             for (int i = 0; i < layers.Count; i++)
             {
-                bool writable = i > 0 && i == layers.Count - 1;
+                bool writable = !readOnly && i > 0 && i == layers.Count - 1;
                 open.Add(OpenLayer(directory, layers[i], writable, below: open.Count > 0 ? open[^1] : null));
             }
 

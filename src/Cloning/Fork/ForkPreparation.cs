@@ -51,19 +51,29 @@ internal sealed class ForkPreparation : IDisposable
     /// <summary>The rebooted OS's memory.</summary>
     public MemoryFile Fresh { get; private set; } = null!;
 
+    /// <summary>Where the discarded disks are to be kept, or null.</summary>
+    public string? DiscardedPath { get; private set; }
+
     /// <summary>Builds it all, or nothing.</summary>
     /// <param name="instance">The instance.</param>
+    /// <param name="request">What is asked for.</param>
     /// <param name="started">Told the shadow's process id.</param>
+    /// <param name="cancellation">Gives up waiting for the shadow to start.</param>
     /// <exception cref="Exception">The host lacks something; the message says what.</exception>
-    public static ForkPreparation Make(Instance instance, Action<int> started)
+    public static ForkPreparation Make(
+        Instance instance, RebootRequest request, Action<int> started, CancellationToken cancellation)
     {
         HostResources.Require(instance.Config, instance.Directory);
+        // What an earlier reboot could not undo, because the host refused it then, is undone now.
+        instance.ManifestFile.Replace(instance.Manifest);
+        Overlays.DeleteStrays(instance.Directory, instance.Manifest);
         Reshare.Now(instance);
         ForkPreparation made = new(instance);
         try
         {
-            made.Shadow = ShadowHandle.Start(instance.Config.Name);
+            made.Shadow = ShadowHandle.Start(instance.Config.Name, cancellation);
             started(made.Shadow.Pid);
+            if (request.KeepDiscarded is { } parent) made.DiscardedPath = DiscardedDisks.MakeDirectory(instance, parent);
             made.BuildMemoryAndMachines();
             return made;
         }
@@ -107,13 +117,16 @@ internal sealed class ForkPreparation : IDisposable
         Frozen?.Dispose();
         Fresh?.Dispose();
         if (_switched) return;
+        InstanceLog log = _instance.Log;
+        if (DiscardedPath is not null) log.Tidy(() => Directory.Delete(DiscardedPath));
         Next?.Dispose();
-        Overlays.Delete(_instance.Directory, _nextOverlays, keep: _before);
+        log.Tidy(() => Overlays.Delete(_instance.Directory, _nextOverlays, keep: _before));
         if (_forked) return;
         Forked?.Dispose();
-        foreach (SystemDisk disk in ForkedDisks) disk.CloseTop();
-        if (ForkedManifest is not null) _instance.ManifestFile.Replace(_before);
-        Overlays.Delete(_instance.Directory, _forkedOverlays, keep: _before);
+        foreach (SystemDisk disk in ForkedDisks) log.Tidy(disk.CloseTop);
+        // Layers that the manifest on disk names must stay.
+        if (ForkedManifest is null || log.Tidy(() => _instance.ManifestFile.Replace(_before)))
+            log.Tidy(() => Overlays.Delete(_instance.Directory, _forkedOverlays, keep: _before));
     }
 
     private void BuildMemoryAndMachines()
@@ -129,6 +142,8 @@ internal sealed class ForkPreparation : IDisposable
         DiskManifest next = Overlays.Create(
             instance.Directory, _before with { NextLayer = forked.NextLayer }, instance.Disks, "shadow");
         _nextOverlays = NextManifest = next;
+        if (DiscardedPath is not null)
+            NextManifest = next with { Kept = [.. next.Kept ?? [], .. DiscardedDisks.In(DiscardedPath, forked)] };
         ForkedDisks = Overlays.Open(instance.Directory, instance.Disks, forked);
 
         Forked = MachineBuilder.Build(instance.Host, instance.Config, instance.Machine.File.Duplicate(), MemoryView.Private,

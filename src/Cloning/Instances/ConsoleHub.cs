@@ -14,7 +14,7 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
     private readonly Lock _gate = new();
     private readonly AutoResetEvent _wake = new(false);
     private readonly Thread _thread;
-    private readonly SafeFd _log;
+    private readonly GuestLog _log;
     private readonly List<Attachment> _attachments = [];
     private readonly Queue<byte> _history = new(HistoryBytes);
     private List<byte> _pending = new(4096);
@@ -31,9 +31,7 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
     /// <param name="startOver">Whether what the log holds already is dropped.</param>
     public ConsoleHub(string logPath, bool startOver = false)
     {
-        const int O_WRONLY = 1, O_TRUNC = 0x200, O_APPEND = 0x400;
-        _log = new SafeFd(Libc.open(logPath, O_WRONLY | O_APPEND | (startOver ? O_TRUNC : 0) | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180 /* 0600 */));
-        if (_log.IsInvalid) throw LibcException.FromLastError("open", logPath);
+        _log = new GuestLog(logPath, startOver);
         _thread = new Thread(Distribute) { Name = "console", IsBackground = true };
         _thread.Start();
     }
@@ -133,17 +131,10 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
                 }
             }
 
-            Log(output);
+            _log.Append(output);
             foreach (Attachment reader in readers) reader.Deliver(output);
             if (ended) return;
         }
-    }
-
-    private unsafe void Log(byte[] output)
-    {
-        // SAFETY: the kernel reads the array, which is fixed for the call. A full disk must not stop the guest: result unused.
-        fixed (byte* start = output)
-            if (output.Length > 0) _ = Libc.write(_log.Fd, start, (nuint)output.Length);
     }
 
     private void Detach(Attachment attachment)

@@ -29,6 +29,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     {
         Directory = directory;
         Config = config;
+        (SystemSlots, PersistentSlots) = (config.Slots(persistent: false), config.Slots(persistent: true));
         Log = new InstanceLog(logger);
         ManifestFile = new ManifestFile(directory);
         Upkeep = new ChainUpkeep(this, Log);
@@ -45,6 +46,10 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal ChainUpkeep Upkeep { get; }
     internal InstanceDirectory Directory { get; }
     internal InstanceConfig Config { get; }
+    /// <summary>Where in the guest's order the system disks are.</summary>
+    internal int[] SystemSlots { get; }
+    /// <summary>Where in the guest's order the persistent disks are.</summary>
+    internal int[] PersistentSlots { get; }
     internal InstanceLog Log { get; }
     internal ManifestFile ManifestFile { get; }
     /// <summary>Set while the manifest on disk is durable.</summary>
@@ -66,10 +71,6 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             lock (_gate) return _state is InstanceState.Stopping or InstanceState.Stopped;
         }
     }
-
-    /// <summary>Requests that the persistent disks have served: when it stops growing, the guest has stopped writing.</summary>
-    internal long PersistentRequests =>
-        Machine.Disks.Skip(Disks.Length).Sum(disk => disk.Counters.Requests);
 
     /// <summary>Opens everything an instance needs and builds its machine, with the kernel loaded; <see cref="Start"/> lets it run.</summary>
     /// <param name="directory">Its directory, which exists and is locked by the caller.</param>
@@ -105,7 +106,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         lock (_gate)
         {
             return new InstanceStatus(Config.Name, _state, Environment.ProcessId, _startedAt, _generation, Config.MemoryMiB,
-                Config.Cpus, Phase, ShadowPid, Manifest.Chains.Max(chain => chain.Count), _lastReport, Upkeep.Status);
+                Config.Cpus, Phase, ShadowPid, Manifest.Chains.Select(chain => chain.Count).DefaultIfEmpty().Max(), _lastReport, Upkeep.Status);
         }
     }
 
@@ -113,10 +114,21 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     public async Task<RebootReport> RebootAsync(
         RebootRequest request, IProgress<RebootProgress> progress, CancellationToken cancellation)
     {
+        RebootReport report = await RebootOnceAsync(request, progress, cancellation).ConfigureAwait(false);
+        if (report.DiscardedPath is null) return report;
+        // Who asked for it to be kept gets an answer when it is there. The next reboot may begin meanwhile.
+        await Upkeep.Kept.ConfigureAwait(false);
+        return Manifest.Kept is null ? report
+            : report with { Reason = $"the discarded disk is not kept yet: {Upkeep.Status?.Problem ?? "another reboot came in between"}" };
+    }
+
+    private async Task<RebootReport> RebootOnceAsync(
+        RebootRequest request, IProgress<RebootProgress> progress, CancellationToken cancellation)
+    {
         if (!_oneReboot.Wait(0, CancellationToken.None)) throw new InstanceBusyException($"{Config.Name} is being rebooted already");
+        using CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         try
         {
-            CancellationTokenSource linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             lock (_gate)
             {
                 if (_state is InstanceState.Stopping or InstanceState.Stopped)
@@ -144,14 +156,16 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         {
             lock (_gate)
             {
-                _reboot?.Dispose();
                 _reboot = null;
                 _powerOffMeansReboot = false;
                 if (_state == InstanceState.Rebooting) _state = InstanceState.Running; // it never came to the reboot
             }
 
             Upkeep.Resume();
+            Machine last = Machine;
             _oneReboot.Release();
+            // A reboot in place that was given up has not made use of the end of the guest that it had asked for.
+            if (last.Exited.IsCompleted) _ = Task.Run(() => OnGuestEnded(last, last.Exited.Result), CancellationToken.None);
         }
     }
 
@@ -161,6 +175,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         Machine machine;
         lock (_gate)
         {
+            if (_state == InstanceState.Stopped) return true;
             _state = InstanceState.Stopping;
             GiveUpReboot("the instance was stopped");
         }
@@ -180,13 +195,27 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
         Task ended = await Task.WhenAny(Completion, Task.Delay(timeout)).ConfigureAwait(false);
         if (ended == Completion) return true;
-        lock (_gate) _state = InstanceState.Running;
+        lock (_gate)
+        {
+            if (_state == InstanceState.Stopped) return true;
+            _state = InstanceState.Running;
+        }
+
         return false;
     }
 
     /// <summary>Stops the machine, makes the disks durable and gives everything back.</summary>
     public void Dispose()
     {
+        lock (_gate)
+        {
+            _state = InstanceState.Stopped;
+            GiveUpReboot("the instance was closed");
+        }
+
+        // Who is about to boot a guest that has just ended finishes, or finds it stopped.
+        _oneReboot.Wait();
+        _oneReboot.Release();
         Upkeep.Dispose();
         _watch?.Dispose();
         ConsoleHub?.Connect(null);
@@ -227,6 +256,16 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     InstanceDirectory IDiskChains.Directory => Directory;
 
     SystemDisk[] IDiskChains.Disks => Disks;
+
+    DiskManifest IDiskChains.Manifest => Manifest;
+
+    void IDiskChains.Release(KeptDisk kept)
+    {
+        KeptDisk[] left = [.. (Manifest.Kept ?? []).Where(other => other != kept)];
+        DiskManifest manifest = Manifest with { Kept = left.Length > 0 ? left : null };
+        ManifestFile.Replace(manifest);
+        lock (_gate) Manifest = manifest;
+    }
 
     void IDiskChains.Shorten(int index, SystemDisk disk)
     {
@@ -300,7 +339,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             Disks = [.. disks];
         }
 
-        foreach (string path in Config.PersistentDisks) persistent.Add(RawDisk.Open(path, readOnly: false));
+        foreach (DiskConfig disk in Config.PersistentDisks) persistent.Add(RawDisk.Open(disk.Path, readOnly: false, direct: disk.Direct));
         Host = KvmHost.Open();
         ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
         Adopt(BuildMachine());
@@ -315,9 +354,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         System.IO.Directory.CreateDirectory(Directory.Layers);
         List<IReadOnlyList<Layer>> chains = [];
         int number = 1;
-        for (int i = 0; i < Config.SystemDisks.Count; i++)
+        foreach ((int i, DiskConfig disk) in Config.SystemDisks.Index())
         {
-            DiskConfig disk = Config.SystemDisks[i];
             Layer[] chain = [new Layer(disk.Path, disk.Format)];
             if (!disk.ReadOnly)
             {
@@ -362,7 +400,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         _oneReboot.Wait();
         try
         {
-            if (machine != Machine) return; // the switch had been committed already
+            if (machine != Machine || _state == InstanceState.Stopped) return; // somebody has seen to it already
             if (exit.Kind == MachineExitKind.Reset && _state != InstanceState.Stopping)
             {
                 BootAgain(BuildMachine());

@@ -1,9 +1,10 @@
+using System.Text.Json.Serialization;
+
 namespace Cloning.Instances;
 
 /// <summary>What the user asked for with <c>bgkvm start</c>; kept as <c>config.json</c> in the instance directory. Paths are absolute.</summary>
 /// <param name="Name">The instance's name.</param>
-/// <param name="SystemDisks">System disks, in order: part of the forked state. The guest sees them first (/dev/vda …).</param>
-/// <param name="PersistentDisks">Persistent disks (raw), in order: excluded from fork and restore. The guest sees them next.</param>
+/// <param name="Disks">All disks, in the order in which the guest sees them: /dev/vda, /dev/vdb …</param>
 /// <param name="Kernel">Linux bzImage or ELF vmlinux, read again at every boot; null where there is firmware.</param>
 /// <param name="Initrd">Initial RAM disk, read again at every boot, or null.</param>
 /// <param name="CommandLine">Kernel command line, at most 2047 bytes.</param>
@@ -13,8 +14,7 @@ namespace Cloning.Instances;
 /// <param name="Firmware">Firmware image that boots from a system disk, read again at every boot; null where there is a kernel.</param>
 public sealed record InstanceConfig(
     string Name,
-    IReadOnlyList<DiskConfig> SystemDisks,
-    IReadOnlyList<string> PersistentDisks,
+    IReadOnlyList<DiskConfig> Disks,
     string? Kernel,
     string? Initrd,
     string CommandLine,
@@ -25,4 +25,15 @@ public sealed record InstanceConfig(
 {
     /// <summary>The default of <see cref="ReadyPattern"/>: a login prompt.</summary>
     public const string DefaultReadyPattern = "login:";
+
+    /// <summary>The system disks, in order: part of the forked state.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<DiskConfig> SystemDisks => [.. Disks.Where(disk => !disk.Persistent)];
+
+    /// <summary>The persistent disks, in order: excluded from fork and restore.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<DiskConfig> PersistentDisks => [.. Disks.Where(disk => disk.Persistent)];
+
+    /// <summary>Where in the guest's order the disks of either kind are.</summary>
+    public int[] Slots(bool persistent) => [.. Disks.Index().Where(disk => disk.Item.Persistent == persistent).Select(disk => disk.Index)];
 }

@@ -30,6 +30,8 @@ public sealed record InstanceDirectory(string Path)
     public string Log => In("bgkvm.log");
     /// <summary>What the last shadow's guest printed.</summary>
     public string ShadowLog => In("shadow.log");
+    /// <summary>What background reboots have discarded and were asked to keep, unless told another place.</summary>
+    public string Discarded => In("discarded");
     /// <summary>Overlays.</summary>
     public string Layers => In("layers");
 

@@ -20,8 +20,24 @@ internal sealed partial class InstanceLog(ILogger logger)
     [LoggerMessage(504, LogLevel.Warning, "merging layers has stopped: {Problem}; it is tried again in {Seconds} s")]
     public partial void MergeFailed(string problem, double seconds);
 
-    [LoggerMessage(506, LogLevel.Error, "the instance runs the rebooted state, but cleaning up after the switch met an error")]
-    public partial void AftermathFailed(Exception cause);
+    [LoggerMessage(506, LogLevel.Error, "the instance runs, but tidying up after a reboot met an error; the next one makes up for it")]
+    private partial void TidyFailed(Exception cause);
+
+    /// <summary>Takes a step of tidying up. When it fails, that is logged and harms nobody.</summary>
+    /// <returns>Whether it worked.</returns>
+    public bool Tidy(Action step)
+    {
+        try
+        {
+            step();
+            return true;
+        }
+        catch (Exception e)
+        {
+            TidyFailed(e);
+            return false;
+        }
+    }
 
     [LoggerMessage(505, LogLevel.Information, "reboot: {Phase}")]
     public partial void Phase(RebootPhase phase);

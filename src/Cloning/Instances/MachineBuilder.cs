@@ -27,8 +27,8 @@ public static class MachineBuilder
     /// <param name="config">The instance.</param>
     /// <param name="file">Memory; owned by the machine from now on.</param>
     /// <param name="view">How to map it.</param>
-    /// <param name="system">The system disks, first in the guest's order.</param>
-    /// <param name="persistent">What stands for the persistent disks, next in the guest's order.</param>
+    /// <param name="system">The system disks.</param>
+    /// <param name="persistent">What stands for the persistent disks.</param>
     /// <param name="console">Takes the guest's output.</param>
     /// <exception cref="LibcException">The host refused something.</exception>
     public static Machine Build(
@@ -41,8 +41,14 @@ public static class MachineBuilder
         ConsoleHub console)
     {
         List<DiskSlot> slots = [];
-        for (int i = 0; i < system.Count; i++) slots.Add(new DiskSlot(system[i].Device, $"system{i}"));
-        for (int i = 0; i < persistent.Count; i++) slots.Add(new DiskSlot(persistent[i], $"persistent{i}"));
+        int systems = 0, persistents = 0;
+        foreach (DiskConfig disk in config.Disks)
+        {
+            slots.Add(disk.Persistent
+                ? new DiskSlot(persistent[persistents], $"persistent{persistents++}")
+                : new DiskSlot(system[systems].Device, $"system{systems++}"));
+        }
+
         return new Machine(host, new MachineSpec(config.Cpus, slots, console), file, view);
     }
 }

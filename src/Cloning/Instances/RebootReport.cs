@@ -3,7 +3,7 @@ namespace Cloning.Instances;
 /// <summary>The result of a reboot; <c>reboot --json</c> prints exactly this. Microseconds are of the monotonic clock.</summary>
 /// <param name="Mode">In place or background.</param>
 /// <param name="Outcome">How it ended.</param>
-/// <param name="Reason">Why it was aborted, or null.</param>
+/// <param name="Reason">Why it was aborted, or what else did not work out, or null.</param>
 /// <param name="CloneMicros">Clone pause.</param>
 /// <param name="QuiesceMicros">Time spent bringing the guest to rest.</param>
 /// <param name="SwitchMicros">Switch pause.</param>
@@ -13,6 +13,7 @@ namespace Cloning.Instances;
 /// <param name="TotalMillis">From the request until the instance ran the new OS.</param>
 /// <param name="DiscardedBytes">Bytes written to system disks since the fork, which the new state does not have.</param>
 /// <param name="MemoryMiB">Guest memory, MiB.</param>
+/// <param name="DiscardedPath">The directory with the discarded disks, <c>disk0.qcow2</c> and so on, if they were to be kept.</param>
 public sealed record RebootReport(
     RebootMode Mode,
     RebootOutcome Outcome,
@@ -25,4 +26,5 @@ public sealed record RebootReport(
     long BootMillis,
     long TotalMillis,
     long DiscardedBytes,
-    int MemoryMiB);
+    int MemoryMiB,
+    string? DiscardedPath = null);

@@ -5,4 +5,7 @@ namespace Cloning.Instances;
 /// <param name="Shutdown">How the old OS ends.</param>
 /// <param name="Quiesce">How the instance is brought to rest before the switch (background only).</param>
 /// <param name="Timeout">From the request until the OS must be ready.</param>
-public sealed record RebootRequest(RebootMode Mode, ShutdownMode Shutdown, QuiesceMode Quiesce, TimeSpan Timeout);
+/// <param name="KeepDiscarded">
+/// Background only: where to keep what is discarded, an absolute path; empty for the instance's directory, null for not at all.
+/// </param>
+public sealed record RebootRequest(RebootMode Mode, ShutdownMode Shutdown, QuiesceMode Quiesce, TimeSpan Timeout, string? KeepDiscarded = null);

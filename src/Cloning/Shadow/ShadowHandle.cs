@@ -8,8 +8,6 @@ namespace Cloning.Shadow;
 /// <summary>The instance's hold on its shadow: a child process of the same binary, and the link to it.</summary>
 public sealed class ShadowHandle : IDisposable
 {
-    private static readonly TimeSpan s_startLimit = TimeSpan.FromSeconds(20);
-
     private readonly Process _process;
     private readonly ShadowLink _link;
     private ShadowIsolation? _isolation;
@@ -28,8 +26,14 @@ public sealed class ShadowHandle : IDisposable
 
     /// <summary>Starts a shadow and waits until it says that it is able to work.</summary>
     /// <param name="instance">The instance's name.</param>
+    /// <param name="cancellation">Gives up.</param>
     /// <exception cref="ShadowException">It did not start, or cannot make machines.</exception>
-    public static ShadowHandle Start(string instance)
+    /// <exception cref="OperationCanceledException">Given up.</exception>
+    public static ShadowHandle Start(string instance, CancellationToken cancellation) =>
+        Start(instance, Executable ?? "/proc/self/exe", cancellation);
+
+    /// <inheritdoc cref="Start(string, CancellationToken)"/>
+    internal static ShadowHandle Start(string instance, string program, CancellationToken cancellation)
     {
         (SafeFd ours, SafeFd theirs) = UnixSocket.CreatePair();
         ShadowLink link = new(ours);
@@ -37,7 +41,7 @@ public sealed class ShadowHandle : IDisposable
         using (theirs)
         {
             UnixSocket.KeepOnExec(theirs, keep: true);
-            ProcessStartInfo start = new(Executable ?? "/proc/self/exe") { UseShellExecute = false };
+            ProcessStartInfo start = new(program) { UseShellExecute = false };
             start.ArgumentList.Add("shadow");
             start.ArgumentList.Add("--fd");
             start.ArgumentList.Add(theirs.Fd.ToString(provider: null));
@@ -48,7 +52,7 @@ public sealed class ShadowHandle : IDisposable
         try
         {
             Task<ShadowMessage?> first = Task.Run(() => link.Receive([]));
-            if (!first.Wait(s_startLimit)) throw new ShadowException("The shadow process did not start in time");
+            first.Wait(cancellation);
             switch (first.Result)
             {
                 case ShadowMessage.Hello hello:
@@ -82,13 +86,11 @@ public sealed class ShadowHandle : IDisposable
         }
     }
 
-    /// <summary>Waits for its state at ready, reporting the phases on the way.</summary>
+    /// <summary>Waits for its state at ready, reporting the phases on the way. <see cref="EndWhen"/> is what ends it early.</summary>
     /// <exception cref="ShadowException">It failed or died; the message says why.</exception>
     /// <exception cref="OperationCanceledException">Given up.</exception>
     public ShadowMessage.Ready WaitReady(Action<RebootPhase> phase, CancellationToken cancellation)
     {
-        // Ending the process is what wakes a blocked receive: the socket closes with it.
-        using CancellationTokenRegistration kill = cancellation.Register(Kill);
         while (true)
         {
             ShadowMessage? message;
@@ -131,6 +133,10 @@ public sealed class ShadowHandle : IDisposable
         if (_process.WaitForExit(TimeSpan.FromSeconds(10))) return;
         throw new ShadowException("The shadow process did not end after handing over");
     }
+
+    /// <summary>Ends the process when the reboot is given up: that is what wakes whoever waits for a message, or to send one.</summary>
+    /// <returns>Disposing ends that.</returns>
+    public IDisposable EndWhen(CancellationToken givenUp) => givenUp.Register(Kill);
 
     /// <summary>Ends the process, whatever it is doing, and waits for that; removes its cgroup.</summary>
     public void Dispose()

@@ -78,8 +78,8 @@ public static class ShadowProcess
         KvmHost host, ShadowMessage.Begin begin, MemoryFile frozen, SystemDisk[] disks, ConsoleHub console)
     {
         List<IBlockBackend> persistent = [];
-        foreach (string path in begin.Config.PersistentDisks)
-            persistent.Add(new DiscardingDisk(RawDisk.Open(path, readOnly: true, DiskLock.None)));
+        foreach (DiskConfig disk in begin.Config.PersistentDisks)
+            persistent.Add(new DiscardingDisk(RawDisk.Open(disk.Path, readOnly: true, DiskLock.None)));
         using (Machine machine = MachineBuilder.Build(
             host, begin.Config, frozen, MemoryView.Private, disks, persistent, console))
         {

@@ -30,7 +30,7 @@ internal static class SwitchPause
                 {
                     // The persistent disk shows its real size; the guest finds out by a configuration-change interrupt.
                     for (int i = 0; i < instance.PersistentDisks.Count; i++)
-                        prepared.Next.Disks[next.Disks.Length + i].SetBackend(instance.PersistentDisks[i], notify: true);
+                        prepared.Next.Disks[instance.PersistentSlots[i]].SetBackend(instance.PersistentDisks[i], notify: true);
                 },
                 pause);
         }

@@ -10,7 +10,9 @@ internal sealed class SwitchPreparation : IDisposable
 {
     private bool _used;
 
-    private SwitchPreparation(SystemDisk[] disks) => Disks = disks;
+    private readonly Instance _instance;
+
+    private SwitchPreparation(Instance instance, SystemDisk[] disks) => (_instance, Disks) = (instance, disks);
 
     /// <summary>The rebooted OS's system disks, opened by this process.</summary>
     public SystemDisk[] Disks { get; }
@@ -21,11 +23,11 @@ internal sealed class SwitchPreparation : IDisposable
         // Its end is the proof that nobody else writes the new memory or the overlay any more.
         prepared.Shadow.WaitGone();
         SystemDisk[] below = [.. prepared.ForkedDisks.Select(disk => disk.BelowTop())];
-        SwitchPreparation made = new(Overlays.Open(instance.Directory, below, prepared.NextManifest));
+        SwitchPreparation made = new(instance, Overlays.Open(instance.Directory, below, prepared.NextManifest));
         try
         {
             for (int i = 0; i < made.Disks.Length; i++)
-                prepared.Next.Disks[i].SetBackend(new CommitGate(made.Disks[i].Device, instance.Committed), notify: false);
+                prepared.Next.Disks[instance.SystemSlots[i]].SetBackend(new CommitGate(made.Disks[i].Device, instance.Committed), notify: false);
             prepared.Next.Load(ready.State);
             instance.ManifestFile.Stage(prepared.NextManifest);
             return made;
@@ -44,6 +46,7 @@ internal sealed class SwitchPreparation : IDisposable
     public void Dispose()
     {
         if (_used) return;
-        foreach (SystemDisk disk in Disks) disk.CloseTop();
+        foreach (SystemDisk disk in Disks) _instance.Log.Tidy(disk.CloseTop);
+        _instance.Log.Tidy(_instance.ManifestFile.Unstage);
     }
 }

@@ -17,8 +17,18 @@ public struct StatX
 
     /// <summary><c>stx_mode</c>: type and permissions.</summary>
     [FieldOffset(28)] public ushort Mode;
+    /// <summary><c>stx_ino</c>.</summary>
+    [FieldOffset(32)] public ulong Inode;
     /// <summary><c>stx_size</c>, in bytes; 0 for a block device.</summary>
     [FieldOffset(40)] public ulong SizeBytes;
     /// <summary><c>stx_blocks</c>: allocated space in units of 512 bytes.</summary>
     [FieldOffset(48)] public ulong Blocks;
+    /// <summary><c>stx_rdev_major</c>: of a device node, the device's.</summary>
+    [FieldOffset(128)] public uint NodeMajor;
+    /// <summary><c>stx_rdev_minor</c>.</summary>
+    [FieldOffset(132)] public uint NodeMinor;
+    /// <summary><c>stx_dev_major</c>: the file system's device.</summary>
+    [FieldOffset(136)] public uint DeviceMajor;
+    /// <summary><c>stx_dev_minor</c>.</summary>
+    [FieldOffset(140)] public uint DeviceMinor;
 }

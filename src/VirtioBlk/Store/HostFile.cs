@@ -88,6 +88,13 @@ internal sealed unsafe class HostFile : IHostFile
         return new HostFile(path, fd, isBlockDevice: false) { _writer = fd };
     }
 
+    /// <summary>Makes the file as long as told, without giving it space, durably.</summary>
+    public void SetLength(long bytes)
+    {
+        if (Libc.ftruncate(Writer.Fd, bytes) != 0) throw LibcException.FromLastError("ftruncate", Path);
+        if (Libc.fsync(Writer.Fd) != 0) throw LibcException.FromLastError("fsync", Path);
+    }
+
     /// <summary>Makes a new or renamed file's directory entry survive a power cut.</summary>
     public static void SyncDirectory(string path)
     {

@@ -55,6 +55,17 @@ internal unsafe ref struct IoVecCursor(ReadOnlySpan<IoVec> vectors, Span<IoVec> 
         return total;
     }
 
+    /// <summary>Fills all bytes from others, of which there are as many or more.</summary>
+    public static void Fill(ReadOnlySpan<IoVec> vectors, ReadOnlySpan<byte> bytes)
+    {
+        foreach (IoVec vector in vectors)
+        {
+            // SAFETY: as in Clear.
+            bytes[..(int)vector.Length].CopyTo(new Span<byte>((void*)vector.Base, (int)vector.Length));
+            bytes = bytes[(int)vector.Length..];
+        }
+    }
+
     /// <summary>Fills all bytes with zeros.</summary>
     public static void Clear(ReadOnlySpan<IoVec> vectors)
     {

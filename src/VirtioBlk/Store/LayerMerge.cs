@@ -80,7 +80,7 @@ public sealed unsafe class LayerMerge : IDisposable
         for (int extents = 0; _position < TotalBytes && extents < StepExtents; extents++)
         {
             Extent extent = _middle.Lookup(_position, TotalBytes - _position);
-            if (extent.Kind == ExtentKind.Data)
+            if (extent.HoldsData)
             {
                 long length = Math.Min(extent.Length, StepBytes);
                 ReadOnlySpan<IoVec> vectors = [new IoVec((nint)_buffer, (nuint)length)];

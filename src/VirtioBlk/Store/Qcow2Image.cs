@@ -9,9 +9,9 @@ namespace VirtioBlk.Store;
 /// after every <see cref="Flush"/>, and after a crash at any point at worst leaked clusters.
 /// </summary>
 /// <remarks>
-/// Not supported, and refused by name: encryption, external data files, compressed clusters, extended L2 entries,
-/// unknown incompatible features; and for writing: internal snapshots, the dirty bit, refcounts not 16 bits wide,
-/// version 2.
+/// Not supported, and refused by name: encryption, external data files, unknown incompatible features; and for writing:
+/// internal snapshots, the dirty bit, extended L2 entries, refcounts not 16 bits wide, version 2. New clusters are not
+/// compressed.
 /// </remarks>
 public sealed class Qcow2Image : IDiskLayer
 {
@@ -171,6 +171,13 @@ public sealed class Qcow2Image : IDiskLayer
 
     /// <inheritdoc/>
     public bool TryReadCached(ReadOnlySpan<IoVec> vectors, long offset) => _io.TryReadCached(vectors, offset);
+
+    /// <inheritdoc/>
+    public bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        using GracePeriod.Stay write = _access.Write();
+        return _io.TryWriteCached(vectors, offset);
+    }
 
     /// <inheritdoc/>
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)

@@ -32,6 +32,27 @@ public sealed class RawDisk : IDiskLayer
     /// <inheritdoc/>
     public bool IsReadOnly => !_access.State.TakesWrites();
 
+    /// <summary>Makes a raw disk: a file without any data, mode 0600, durably.</summary>
+    /// <param name="path">Where; there must be no file yet.</param>
+    /// <param name="diskBytes">The disk's size, a positive multiple of 512.</param>
+    /// <exception cref="DiskException">There is such a file, it cannot be made, or the size cannot be had.</exception>
+    public static void Create(string path, long diskBytes)
+    {
+        if (diskBytes <= 0 || diskBytes % 512 != 0)
+            throw new DiskException(path, $"a disk size of {diskBytes} bytes is not a positive multiple of 512");
+        using HostFile file = HostFile.Create(path);
+        try
+        {
+            file.SetLength(diskBytes);
+            HostFile.SyncDirectory(path);
+        }
+        catch
+        {
+            File.Delete(path);
+            throw;
+        }
+    }
+
     /// <summary>Opens a raw disk. Its size is read once, here.</summary>
     /// <param name="path">A regular file or a block device.</param>
     /// <param name="readOnly">Whether writes are refused.</param>

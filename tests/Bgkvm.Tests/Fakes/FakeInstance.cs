@@ -47,7 +47,7 @@ internal sealed class FakeInstance : IInstance
     }
 
     public static InstanceConfig Config(string commandLine = "") =>
-        new("demo", [], [], "/boot/vmlinuz", null, commandLine, 512, 1, InstanceConfig.DefaultReadyPattern);
+        new("demo", [], "/boot/vmlinuz", null, commandLine, 512, 1, InstanceConfig.DefaultReadyPattern);
 
     public InstanceStatus Status() => new(
         _config.Name, InstanceState.Running, Environment.ProcessId, _startedAt, _generation, _config.MemoryMiB, _config.Cpus,

@@ -60,6 +60,18 @@ internal sealed class ChainRig : IDiskChains, IDisposable
         (Disks, Manifest) = (opened, next);
     }
 
+    public void Keep(KeptDisk kept)
+    {
+        Manifest = Manifest with { Kept = [kept] };
+        _file.Replace(Manifest);
+    }
+
+    public void Release(KeptDisk kept)
+    {
+        Manifest = Manifest with { Kept = null };
+        _file.Replace(Manifest);
+    }
+
     public void Shorten(int index, SystemDisk disk)
     {
         DiskManifest next = Manifest with { Chains = [disk.Layers] };

@@ -101,12 +101,14 @@ internal sealed class Instance : IDisposable
     /// <param name="memory">Guest memory.</param>
     /// <param name="cpus">vCPUs.</param>
     /// <param name="append">What is added to the demo's kernel command line.</param>
-    public Guest Start(string memory = "128M", int cpus = 1, string append = "")
+    /// <param name="persistentFirst">Whether the guest sees the persistent disk before the system disk.</param>
+    public Guest Start(string memory = "128M", int cpus = 1, string append = "", bool persistentFirst = false)
     {
+        string[] system = ["--disk", $"{Images.SystemDisk},format=raw"], persistent = ["--persistent", PersistentDisk];
+        string[] disks = persistentFirst ? [.. persistent, .. system] : [.. system, .. persistent];
         StartDetached(
-            "--disk", $"{Images.SystemDisk},format=raw", "--persistent", PersistentDisk, "--kernel", Kernel, "--initrd", Initrd,
-            "--append", $"{Images.CommandLine} {append}".Trim(), "--memory", memory,
-            "--cpus", cpus.ToString(CultureInfo.InvariantCulture));
+            [.. disks, "--kernel", Kernel, "--initrd", Initrd, "--append", $"{Images.CommandLine} {append}".Trim(),
+            "--memory", memory, "--cpus", cpus.ToString(CultureInfo.InvariantCulture)]);
         return Attach();
     }
 

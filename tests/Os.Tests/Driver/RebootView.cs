@@ -13,4 +13,5 @@ internal sealed record RebootView(
     long BootMillis,
     long TotalMillis,
     long DiscardedBytes,
-    int MemoryMiB);
+    int MemoryMiB,
+    string? DiscardedPath);

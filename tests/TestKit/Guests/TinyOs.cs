@@ -11,9 +11,17 @@ namespace TestKit.Guests;
 /// the ACPI power button and resets through the keyboard controller.
 /// </summary>
 /// <remarks>
-/// Commands, a byte each: <c>v</c> prints its version; <c>F</c> fills all memory above 2 MiB with a pattern and <c>C</c> checks it
-/// (each answers with its letter, or <c>!</c> for a damaged page); <c>r</c> resets; <c>q</c> powers off; <c>n</c> prints how often it
-/// has gone round its loop, as eight raw bytes.
+/// <para>
+/// Commands, a byte each: <c>v</c> prints its version; <c>F</c> fills all memory above 2 MiB with a pattern, another one every time, and
+/// <c>C</c> checks it (each answers with its letter, or <c>!</c> for a damaged page); <c>b</c> makes it busy: from then on it writes to
+/// all of that memory, round and round, beside the pattern; <c>r</c> resets; <c>q</c> powers off; <c>n</c> prints how often it has gone
+/// round its loop, as eight raw bytes; <c>w</c> and eight bytes: writes them, with the version, to the sector of that number on the
+/// first two disks, flushes both and answers <c>w</c> and the bytes, or <c>e</c>.
+/// </para>
+/// <para>
+/// Where it has a disk, it reads and writes a sector of the first one while it boots, and panics, as Linux
+/// does without a root file system, when that fails.
+/// </para>
 /// </remarks>
 public static class TinyOs
 {
@@ -21,6 +29,14 @@ public static class TinyOs
     private const uint PowerEvents = 0xFEA0_0000, SleepControl = 0xFEA0_0200;
     private const byte KeyboardCommand = 0x64, SleepS5 = (5 << 2) | 0x20, PulseReset = 0xFE;
     private const ulong Load = 0x10_0000, Counter = 0x18_0000, FirstFilled = 0x20_0000;
+    private const int Pattern = 8, BusyAt = 16; // behind the counter: what the pages are filled with; the page to write next, or 0
+    private const int BusyPagesARound = 64;
+
+    /// <summary>The sector that it reads on the first disk while it boots.</summary>
+    public const int ReadSector = 8000;
+
+    /// <summary>The sector that it writes on the first disk while it boots.</summary>
+    public const int WrittenSector = 0;
 
     /// <summary>Builds the kernel.</summary>
     /// <param name="version">One character: what <c>v</c> answers.</param>
@@ -31,16 +47,30 @@ public static class TinyOs
     {
         Assembler a = new(64);
         Label loop = a.CreateLabel(), input = a.CreateLabel(), reset = a.CreateLabel(), off = a.CreateLabel();
-        Label fill = a.CreateLabel(), check = a.CreateLabel(), number = a.CreateLabel(), hang = a.CreateLabel();
+        Label busy = a.CreateLabel(), fill = a.CreateLabel(), check = a.CreateLabel(), number = a.CreateLabel(), hang = a.CreateLabel();
 
         Print(a, $"\r\nTinyOs {version}\r\n");
         if (boot == TinyOsBoot.Resets) a.jmp(reset);
         if (boot == TinyOsBoot.Hangs) a.jmp(hang);
+        Label panic = a.CreateLabel(), record = a.CreateLabel(), started = a.CreateLabel();
+        TinyDisks disks = new(a);
+        disks.Start();
+        a.mov(rsi, TinyDisks.Window(0));
+        a.cmp(__dword_ptr[rsi], TinyDisks.Magic);
+        a.jne(started);
+        a.cmp(__dword_ptr[rsi + TinyDisks.Capacity], ReadSector); // a persistent disk may be the first, and sealed
+        a.jbe(started);
+        disks.Request(0, TinyDisks.Read, () => a.mov(rbx, ReadSector), panic);
+        a.mov(__byte_ptr[TinyDisks.Data(0)], (byte)version);
+        disks.Request(0, TinyDisks.Write, () => a.mov(rbx, WrittenSector), panic);
+        disks.Request(0, TinyDisks.Flush, () => a.mov(rbx, 0), panic);
+        a.Label(ref started);
         Print(a, "login: ");
 
         a.mov(rbp, Counter);
         a.Label(ref loop);
         a.inc(__qword_ptr[rbp]);
+        WriteWhenBusy(a, memoryBytes);
         a.mov(dx, Com1LineStatus);
         a.@in(al, dx);
         a.test(al, 1);
@@ -58,7 +88,7 @@ public static class TinyOs
         a.Label(ref input);
         a.mov(dx, Com1);
         a.@in(al, dx);
-        foreach ((char letter, Label target) in new[] { ('F', fill), ('C', check), ('r', reset), ('q', off), ('n', number) })
+        foreach ((char letter, Label target) in new[] { ('F', fill), ('C', check), ('r', reset), ('q', off), ('n', number), ('w', record), ('b', busy) })
         {
             a.cmp(al, (byte)letter);
             a.je(target);
@@ -70,15 +100,23 @@ public static class TinyOs
         a.jmp(loop);
 
         a.Label(ref fill);
-        EachPage(a, memoryBytes, () => a.mov(__qword_ptr[rdi], rdi));
+        a.inc(__qword_ptr[rbp + Pattern]);
+        a.mov(rsi, __qword_ptr[rbp + Pattern]);
+        EachPage(a, memoryBytes, () =>
+        {
+            a.lea(rax, __[rdi + rsi]);
+            a.mov(__qword_ptr[rdi], rax);
+        });
         Print(a, "F");
         a.jmp(loop);
 
         Label damaged = a.CreateLabel();
         a.Label(ref check);
+        a.mov(rsi, __qword_ptr[rbp + Pattern]);
         EachPage(a, memoryBytes, () =>
         {
-            a.cmp(__qword_ptr[rdi], rdi);
+            a.lea(rax, __[rdi + rsi]);
+            a.cmp(__qword_ptr[rdi], rax);
             a.jne(damaged);
         });
         Print(a, "C");
@@ -89,14 +127,36 @@ public static class TinyOs
 
         a.Label(ref number);
         a.mov(rax, __qword_ptr[rbp]);
-        a.mov(dx, Com1);
-        for (int i = 0; i < sizeof(ulong); i++)
+        PrintRax(a);
+        a.jmp(loop);
+
+        a.Label(ref busy);
+        a.mov(__qword_ptr[rbp + BusyAt], (int)FirstFilled);
+        Print(a, "b");
+        a.jmp(loop);
+
+        Label failed = a.CreateLabel();
+        a.Label(ref record);
+        ReadR12(a);
+        for (int disk = 0; disk < 2; disk++)
         {
-            a.@out(dx, al);
-            a.shr(rax, 8);
+            a.mov(rdi, TinyDisks.Data(disk));
+            a.mov(__qword_ptr[rdi], r12);
+            a.mov(__byte_ptr[rdi + sizeof(ulong)], (byte)version);
+            disks.Request(disk, TinyDisks.Write, () => a.mov(rbx, r12), failed);
+            disks.Request(disk, TinyDisks.Flush, () => a.mov(rbx, 0), failed);
         }
 
+        Print(a, "w");
+        a.mov(rax, r12);
+        PrintRax(a);
         a.jmp(loop);
+        a.Label(ref failed);
+        Print(a, "e");
+        a.jmp(loop);
+
+        a.Label(ref panic);
+        Print(a, "Kernel panic - not syncing: cannot use the system disk\r\n");
 
         a.Label(ref reset);
         a.mov(al, PulseReset);
@@ -107,6 +167,56 @@ public static class TinyOs
         using MemoryStream code = new();
         a.Assemble(new StreamCodeWriter(code), Load);
         return Elf(code.ToArray());
+    }
+
+    private static void WriteWhenBusy(Assembler a, ulong memoryBytes)
+    {
+        Label idle = a.CreateLabel(), again = a.CreateLabel(), next = a.CreateLabel();
+        a.mov(rdi, __qword_ptr[rbp + BusyAt]);
+        a.test(rdi, rdi);
+        a.jz(idle);
+        a.mov(ecx, BusyPagesARound);
+        a.Label(ref again);
+        a.inc(__qword_ptr[rdi + sizeof(ulong)]);
+        a.add(rdi, (int)MemoryLayout.PageSize);
+        a.cmp(rdi, (int)memoryBytes);
+        a.jb(next);
+        a.mov(rdi, FirstFilled);
+        a.Label(ref next);
+        a.dec(ecx);
+        a.jnz(again);
+        a.mov(__qword_ptr[rbp + BusyAt], rdi);
+        a.Label(ref idle);
+    }
+
+    private static void PrintRax(Assembler a)
+    {
+        a.mov(dx, Com1);
+        for (int i = 0; i < sizeof(ulong); i++)
+        {
+            a.@out(dx, al);
+            a.shr(rax, 8);
+        }
+    }
+
+    private static void ReadR12(Assembler a)
+    {
+        for (int i = 0; i < sizeof(ulong); i++)
+        {
+            Label wait = a.CreateLabel();
+            a.mov(dx, Com1LineStatus);
+            a.Label(ref wait);
+            a.@in(al, dx);
+            a.test(al, 1);
+            a.jz(wait);
+            a.mov(dx, Com1);
+            a.@in(al, dx);
+            a.shl(r12, 8);
+            a.movzx(eax, al);
+            a.or(r12, rax);
+        }
+
+        a.bswap(r12);
     }
 
     private static void Print(Assembler a, string text)

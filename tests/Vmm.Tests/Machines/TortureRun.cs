@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using CowMemory;
+using TestKit;
 using TestKit.Disks;
 using TestKit.Guests.Torture;
 using Vmm.Machines;
@@ -22,11 +23,16 @@ internal sealed class TortureRun : IDisposable
     private TortureSide _side;
     private ulong _bytesSent, _presses;
 
-    public TortureRun(bool full, int seed)
+    public TortureRun(TortureProfile profile, int seed)
     {
         _random = new Random(seed);
-        _side = TortureSide.Start(_host, full);
+        _side = TortureSide.Start(_host, profile);
     }
+
+    /// <summary>As much as this host's KVM can run.</summary>
+    public static TortureProfile Widest => SoftwareKvm.IsHere
+        ? TortureProfile.Basic
+        : TortureProfile.Fpu | (File.ReadAllText("/proc/cpuinfo").Contains(" avx ", StringComparison.Ordinal) ? TortureProfile.Avx : 0);
 
     /// <summary>How many moves there have been, forks' other sides included.</summary>
     public int Moves { get; private set; }

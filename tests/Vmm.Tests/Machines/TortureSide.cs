@@ -21,11 +21,11 @@ internal sealed class TortureSide : IDisposable
     public TortureConsole Console { get; }
 
     /// <summary>The guest at its first instruction: made as a state that both vCPUs are loaded from, not by INIT and SIPI.</summary>
-    public static TortureSide Start(KvmHost host, bool full)
+    public static TortureSide Start(KvmHost host, TortureProfile profile)
     {
         MemoryFile file = MemoryFile.Create("torture", TortureGuest.MemoryBytes);
         TortureSide made = new(host, file, MemoryView.Shared, new MemoryDisk(TortureGuest.DiskBytes), new TortureConsole());
-        TortureGuest.Load(made.Machine.Memory, full);
+        TortureGuest.Load(made.Machine.Memory, profile);
         MachineState state = made.Machine.NewState();
         made.Machine.Save(state);
         for (int cpu = 0; cpu < TortureGuest.Cpus; cpu++)

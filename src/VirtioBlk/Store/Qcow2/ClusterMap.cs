@@ -34,19 +34,21 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
             return new Extent(ExtentKind.Absent, 0, Math.Min(limit, span - offset % span));
         }
 
+        // All of it in one page, so in one piece even if the cache is full of others.
         MetaPage page = cache.Get(EntryOffset(table, offset), MetaKind.L2);
-        int index = cache.EntryIndex(EntryOffset(table, offset));
-        long inCluster = _geometry.InCluster(offset);
-        (ExtentKind kind, long host) = Decode(page.Entry(index), offset);
-        long length = _geometry.ClusterBytes - inCluster;
-        for (index++; length < limit && index < cache.PageBytes / 8; index++)
+        Extent extent = Decode(page, table, offset);
+        while (extent.Length < limit && extent.Kind != ExtentKind.Compressed)
         {
-            (ExtentKind nextKind, long nextHost) = Decode(page.Entry(index), offset + length);
-            if (nextKind != kind || nextHost != (host == 0 ? 0 : host + inCluster + length)) break;
-            length += _geometry.ClusterBytes;
+            long next = offset + extent.Length;
+            if (_geometry.InCluster(next) == 0 && cache.EntryIndex(EntryOffset(table, next)) == 0) break;
+            Extent following = Decode(page, table, next);
+            if (following.Kind != extent.Kind
+                || following.Host != (extent.Host == 0 ? 0 : extent.Host + extent.Length))
+                break;
+            extent = extent with { Length = extent.Length + following.Length };
         }
 
-        return new Extent(kind, host == 0 ? 0 : host + inCluster, Math.Min(length, limit));
+        return extent with { Length = Math.Min(extent.Length, limit) };
     }
 
     /// <summary>Whether a look-up of that offset reads nothing from the file.</summary>
@@ -87,7 +89,8 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
         for (int i = 0; i < run.Count; i++)
         {
             ulong host = (ulong)(run.First + i) << _geometry.ClusterBits;
-            Set(offset + ((long)i << _geometry.ClusterBits), host | Copied);
+            long at = offset + ((long)i << _geometry.ClusterBits);
+            Set(at, Lookup(at, 1), host | Copied);
         }
     }
 
@@ -97,33 +100,31 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
     /// <param name="hideBacking">Whether there is a backing whose data must not come to light.</param>
     public void SetZero(long offset, bool keepSpace, bool hideBacking)
     {
-        (ExtentKind kind, long host) = Decode(EntryOf(offset), offset);
-        if (kind != ExtentKind.Data && !hideBacking && host == 0) return;
-        if (host != 0 && keepSpace)
-        {
-            Set(offset, (ulong)host | Copied | Zero);
-            return;
-        }
-
-        Set(offset, hideBacking ? Zero : 0);
-        if (host != 0) refcounts.FreeLater(_geometry.Index(host));
+        Extent old = Lookup(offset, 1);
+        if (!old.HoldsData && !hideBacking && old.Host == 0) return;
+        if (old.Host != 0 && keepSpace && old.Kind != ExtentKind.Compressed)
+            Set(offset, old, (ulong)old.Host | Copied | Zero);
+        else
+            Set(offset, old, hideBacking ? Zero : 0);
     }
 
-    private ulong EntryOf(long offset) => cache.Entry(EntryOffset(Table(offset), offset), MetaKind.L2);
-
-    private void Set(long offset, ulong value)
+    /// <summary>Changes an entry; what it pointed at and no longer does is freed.</summary>
+    private void Set(long offset, Extent old, ulong value)
     {
-        long at = EntryOffset(Table(offset), offset);
         if (_dataClusters is { } count)
-            _dataClusters = count + (IsData(value) ? 1 : 0) - (IsData(cache.Entry(at, MetaKind.L2)) ? 1 : 0);
-        cache.SetEntry(at, MetaKind.L2, value);
+            _dataClusters = count + ((value & Zero) == 0 && value != 0 ? 1 : 0) - (old.HoldsData ? 1 : 0);
+        cache.SetEntry(EntryOffset(Table(offset), offset), MetaKind.L2, value);
+        if (old.Host == 0 || old.Host == (long)(value & OffsetMask)) return;
+        // A compressed cluster may share its clusters of the file with others.
+        long last = old.Kind == ExtentKind.Compressed ? old.Host + old.StoredBytes - 1 : old.Host;
+        for (long index = _geometry.Index(old.Host); index <= _geometry.Index(last); index++)
+            refcounts.FreeLater(index);
     }
-
-    private static bool IsData(ulong entry) => (entry & Zero) == 0 && (entry & OffsetMask) != 0;
 
     private long L1EntryOffset(long offset) => header.L1Offset + offset / _geometry.TableSpan * 8;
 
-    private long EntryOffset(long table, long offset) => table + _geometry.Index(offset % _geometry.TableSpan) * 8;
+    private long EntryOffset(long table, long offset) =>
+        table + _geometry.Index(offset % _geometry.TableSpan) * _geometry.L2EntryBytes;
 
     /// <summary>Offset of the L2 table that maps an offset, or 0.</summary>
     private long Table(long offset)
@@ -135,20 +136,64 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
         return table;
     }
 
-    private (ExtentKind Kind, long Host) Decode(ulong entry, long offset)
+    /// <summary>What an L2 entry says about the rest of the cluster, or subcluster, from an offset on.</summary>
+    private Extent Decode(MetaPage page, long table, long offset)
+    {
+        int index = cache.EntryIndex(EntryOffset(table, offset));
+        ulong entry = page.Entry(index);
+        if ((entry & Compressed) != 0)
+            return DecodeCompressed(entry, offset) with { Length = _geometry.ClusterBytes - _geometry.InCluster(offset) };
+        (ExtentKind kind, long host) = DecodePlain(entry, offset);
+        if (_geometry.HasSubclusters) kind = SubclusterKind(kind, host, page.Entry(index + 1), offset);
+        // Space kept for zeros is of use only to a writer, and what has subclusters is not written.
+        if (kind != ExtentKind.Data && _geometry.HasSubclusters) host = 0;
+        long inUnit = offset & (_geometry.UnitBytes - 1);
+        return new Extent(kind, host == 0 ? 0 : host + _geometry.InCluster(offset), _geometry.UnitBytes - inUnit);
+    }
+
+    private (ExtentKind Kind, long Host) DecodePlain(ulong entry, long offset)
     {
         if (entry == 0) return (ExtentKind.Absent, 0);
-        if ((entry & Compressed) != 0)
-            throw new DiskException(file.Path,
-                $"holds compressed clusters (at offset {offset}), which are not supported");
         long host = (long)(entry & OffsetMask);
         if (host != 0) CheckHost(entry & ~Zero, host, $"the cluster at offset {offset}");
-        else if (entry != Zero) throw header.Corrupt($"L2 entry 0x{entry:x} for offset {offset}");
-        // Bit 0 is reserved in version 2.
-        if ((entry & Zero) != 0 && header.Version == 2)
-            throw header.Corrupt($"L2 entry 0x{entry:x} for offset {offset}");
+        else if (entry != Zero) throw BadEntry(entry, offset);
+        // Bit 0 is reserved in version 2 and in extended entries.
+        if ((entry & Zero) != 0 && (header.Version == 2 || _geometry.HasSubclusters)) throw BadEntry(entry, offset);
         return ((entry & Zero) != 0 ? ExtentKind.Zero : ExtentKind.Data, host);
     }
+
+    /// <remarks>
+    /// Qcow2 specification, "Extended L2 Entries": of the second half bit n says that subcluster n is in the file, bit
+    /// 32 + n that it reads as zeros.
+    /// </remarks>
+    private ExtentKind SubclusterKind(ExtentKind cluster, long host, ulong bitmap, long offset)
+    {
+        int n = (int)(_geometry.InCluster(offset) / _geometry.UnitBytes);
+        bool isData = (bitmap >> n & 1) != 0;
+        bool isZero = (bitmap >> (Geometry.Subclusters + n) & 1) != 0;
+        if (isData && (isZero || host == 0))
+            throw header.Corrupt($"subcluster bitmap 0x{bitmap:x} for offset {offset}");
+        if (isZero) return ExtentKind.Zero;
+        return isData ? cluster : ExtentKind.Absent;
+    }
+
+    /// <remarks>
+    /// Qcow2 specification, "Compressed Clusters Descriptor": the offset in bytes, then how many sectors the data
+    /// reaches beyond its first.
+    /// </remarks>
+    private Extent DecodeCompressed(ulong entry, long offset)
+    {
+        int offsetBits = 62 - (_geometry.ClusterBits - 8);
+        long host = (long)(entry & (1UL << offsetBits) - 1);
+        long sectors = (long)((entry & Compressed - 1) >> offsetBits) + 1;
+        long length = sectors * 512 - host % 512;
+        bool sound = (entry & Copied) == 0 && host <= Geometry.MaxHostOffset && !header.Covers(host, length)
+            && IsInFile(host);
+        return sound ? new Extent(ExtentKind.Compressed, host, 0, (int)length) : throw BadEntry(entry, offset);
+    }
+
+    private DiskException BadEntry(ulong entry, long offset) =>
+        header.Corrupt($"L2 entry 0x{entry:x} for offset {offset}");
 
     private void CheckHost(ulong entry, long host, string what)
     {
@@ -169,6 +214,7 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
     private long CountData()
     {
         long data = 0;
+        long compressed = 0;
         long tables = 0;
         for (long span = 0; span < header.DiskBytes; span += _geometry.TableSpan)
         {
@@ -178,15 +224,16 @@ internal sealed class ClusterMap(IHostFile file, Header header, MetaCache cache,
             for (long offset = span; offset < end;)
             {
                 Extent extent = Lookup(offset, end - offset);
-                if (extent.Kind == ExtentKind.Data) data += _geometry.Clusters(extent.Length);
+                if (extent.Kind == ExtentKind.Data) data += extent.Length;
+                else if (extent.Kind == ExtentKind.Compressed) compressed++;
                 offset += extent.Length;
             }
 
             // Each is a cluster of the file; a table that is used a million times would keep us here.
-            if (data + tables > _geometry.Clusters(file.LengthBytes))
+            if (_geometry.Clusters(data) + tables > _geometry.Clusters(file.LengthBytes))
                 throw header.Corrupt("it maps more clusters than its file has");
         }
 
-        return data;
+        return _geometry.Clusters(data) + compressed;
     }
 }

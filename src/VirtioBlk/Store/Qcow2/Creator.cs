@@ -19,7 +19,7 @@ internal static class Creator
         long blocks = 1;
         long tables = 1;
         long Total() => 1 + tables + blocks + l1Clusters;
-        while (blocks * geometry.RefBlockEntries < Total() || tables * geometry.TableEntries < blocks)
+        while (blocks * geometry.RefBlockEntries < Total() || tables * geometry.RefTableEntries < blocks)
         {
             if (blocks * geometry.RefBlockEntries < Total()) blocks++;
             else tables++;

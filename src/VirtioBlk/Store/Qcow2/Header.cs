@@ -17,6 +17,9 @@ internal sealed class Header
     /// <summary>Offset of the refcount table's place and size: 12 bytes.</summary>
     public const int RefTableField = 48;
 
+    /// <summary>Offset of the compression type, in headers that are long enough to have it.</summary>
+    private const int CompressionField = 104;
+
     /// <summary>Longest backing file name the specification allows, in bytes.</summary>
     public const int MaxBackingNameBytes = 1023;
 
@@ -27,11 +30,11 @@ internal sealed class Header
 
     private readonly string _path;
 
-    private Header(string path, byte[] bytes, int clusterBits)
+    private Header(string path, byte[] bytes, Geometry geometry)
     {
         _path = path;
         Fixed = bytes;
-        Geometry = new Geometry(clusterBits);
+        Geometry = geometry;
     }
 
     public Geometry Geometry { get; }
@@ -47,6 +50,8 @@ internal sealed class Header
     public ulong Incompatible { get; private init; }
 
     public ulong AutoClear { get; private init; }
+
+    public CompressionType Compression { get; private init; }
 
     public int RefcountOrder { get; private init; }
 
@@ -109,7 +114,9 @@ internal sealed class Header
 
         byte[] cluster = ReadBytes(file, (int)Math.Min(fileBytes, 1 << (int)clusterBits));
         if (headerBytes > cluster.Length) throw Bad("corrupt: the header is cut short");
-        Header header = new(file.Path, cluster[..(int)headerBytes], (int)clusterBits)
+        ulong incompatible = version == 2 ? 0 : U64(72);
+        Geometry geometry = new((int)clusterBits, (incompatible & Features.ExtendedL2) != 0);
+        Header header = new(file.Path, cluster[..(int)headerBytes], geometry)
         {
             Version = (int)version,
             DiskBytes = (long)U64(24),
@@ -118,7 +125,8 @@ internal sealed class Header
             RefTableOffset = (long)U64(48),
             RefTableClusters = (int)U32(56),
             Snapshots = (int)U32(60),
-            Incompatible = version == 2 ? 0 : U64(72),
+            Incompatible = incompatible,
+            Compression = headerBytes > CompressionField ? (CompressionType)cluster[CompressionField] : default,
             AutoClear = version == 2 ? 0 : U64(88),
             RefcountOrder = version == 2 ? 4 : (int)U32(96),
         };
@@ -149,7 +157,7 @@ internal sealed class Header
         BinaryPrimitives.WriteInt64BigEndian(span[40..], l1Offset);
         BinaryPrimitives.WriteInt32BigEndian(span[96..], 4);
         BinaryPrimitives.WriteInt32BigEndian(span[100..], NewHeaderBytes);
-        return new Header(path, bytes, clusterBits)
+        return new Header(path, bytes, new Geometry(clusterBits))
         {
             Version = 3,
             DiskBytes = diskBytes,

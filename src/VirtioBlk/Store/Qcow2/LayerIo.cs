@@ -17,7 +17,10 @@ internal sealed class LayerIo(IHostFile file, Metadata meta) : IDisposable
 {
     private readonly Geometry _geometry = meta.Header.Geometry;
     private readonly long _diskBytes = meta.Header.DiskBytes;
-    private readonly PaddingPool _padding = new(2 * meta.Header.Geometry.ClusterBytes);
+    private readonly BufferPool _padding = new(2 * meta.Header.Geometry.ClusterBytes);
+
+    // A compressed cluster, expanded, and as stored: in up to two clusters, as a descriptor has it.
+    private readonly BufferPool _expanding = new(3 * meta.Header.Geometry.ClusterBytes);
 
     /// <summary>What is under this layer, or null. May change while somebody is at work.</summary>
     public IBlockBackend? Backing { get; set; }
@@ -39,6 +42,9 @@ internal sealed class LayerIo(IHostFile file, Metadata meta) : IDisposable
                     // The last cluster of a file need not be whole; what is missing is zeros.
                     long read = file.Read(piece, extent.Host);
                     if (read < extent.Length) IoVecCursor.ClearAfter(piece, read);
+                    break;
+                case ExtentKind.Compressed:
+                    ReadCompressed(piece, offset, extent);
                     break;
                 case ExtentKind.Zero:
                     IoVecCursor.Clear(piece);
@@ -64,13 +70,31 @@ internal sealed class LayerIo(IHostFile file, Metadata meta) : IDisposable
         {
             if (!meta.TryLookup(offset, left, out Extent extent)) return false;
             ReadOnlySpan<IoVec> piece = cursor.Take(extent.Length);
-            if (extent.Kind == ExtentKind.Data)
+            if (extent.HoldsData)
             {
-                if (!file.TryReadCached(piece, extent.Host)) return false;
+                if (extent.Kind == ExtentKind.Compressed || !file.TryReadCached(piece, extent.Host)) return false;
             }
             else if (IsZero(extent, offset)) IoVecCursor.Clear(piece);
             else if (!TryReadBackingCached(piece, offset, extent.Length)) return false;
 
+            offset += extent.Length;
+            left -= extent.Length;
+        }
+
+        return true;
+    }
+
+    /// <summary>See <see cref="IBlockBackend.TryWriteCached"/>: where this layer has data already.</summary>
+    public bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        IoVecCursor cursor = new(vectors, vectors.Length <= IoVecCursor.OnStack
+            ? stackalloc IoVec[IoVecCursor.OnStack]
+            : new IoVec[vectors.Length]);
+        using GracePeriod.Stay stay = meta.InUse.Enter();
+        for (long left = Check(vectors, offset); left > 0;)
+        {
+            if (!meta.TryLookup(offset, left, out Extent extent) || extent.Kind != ExtentKind.Data) return false;
+            file.Write(cursor.Take(extent.Length), extent.Host);
             offset += extent.Length;
             left -= extent.Length;
         }
@@ -130,7 +154,11 @@ internal sealed class LayerIo(IHostFile file, Metadata meta) : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _padding.Dispose();
+    public void Dispose()
+    {
+        _padding.Dispose();
+        _expanding.Dispose();
+    }
 
     /// <summary>Writes where this layer has data already.</summary>
     /// <returns>Bytes written; 0 if it has none there.</returns>
@@ -155,7 +183,7 @@ internal sealed class LayerIo(IHostFile file, Metadata meta) : IDisposable
         if (old.Kind == ExtentKind.Data) return 0;
 
         meta.MakeTable(offset);
-        bool isKept = old.Host != 0;
+        bool isKept = old.Kind == ExtentKind.Zero && old.Host != 0;
         int want = (int)_geometry.Clusters(head + old.Length);
         ClusterRun run = isKept ? new ClusterRun(_geometry.Index(old.Host), want) : meta.Take(want);
         try
@@ -211,8 +239,29 @@ internal sealed class LayerIo(IHostFile file, Metadata meta) : IDisposable
     {
         IoVec vector = new(at, (nuint)length);
         if (old.Kind == ExtentKind.Zero) IoVecCursor.Clear([vector]);
+        else if (old.Kind == ExtentKind.Compressed) ReadCompressed([vector], offset, old);
         else ReadBacking([vector], offset, length);
         return vector;
+    }
+
+    private unsafe void ReadCompressed(ReadOnlySpan<IoVec> vectors, long offset, Extent extent)
+    {
+        nint buffer = _expanding.Rent();
+        try
+        {
+            // SAFETY: the buffer is three clusters long, and what a descriptor says is stored is at most two.
+            Span<byte> cluster = new((void*)buffer, _geometry.ClusterBytes);
+            nint stored = buffer + _geometry.ClusterBytes;
+            // It may be the last thing in the file, which then need not fill its last sector.
+            int length = (int)file.Read([new IoVec(stored, (nuint)extent.StoredBytes)], extent.Host);
+            if (!Decompressor.TryExpand(meta.Header.Compression, new((void*)stored, length), cluster))
+                throw meta.Header.Corrupt($"the compressed cluster at offset {_geometry.Start(offset)}");
+            IoVecCursor.Fill(vectors, cluster[(int)_geometry.InCluster(offset)..]);
+        }
+        finally
+        {
+            _expanding.Return(buffer);
+        }
     }
 
     private void ReadBacking(ReadOnlySpan<IoVec> vectors, long offset, long length)

@@ -27,7 +27,7 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
     public long PendingClusters { get; private set; }
 
     /// <summary>Refcount blocks the table has room for.</summary>
-    public long TableEntries => (long)header.RefTableClusters * _geometry.TableEntries;
+    public long TableEntries => (long)header.RefTableClusters * _geometry.RefTableEntries;
 
     /// <summary>Takes the first free clusters.</summary>
     /// <param name="want">How many would be good; at least one.</param>
@@ -68,6 +68,18 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
     /// Notes that the file has been written up to an offset otherwise than through <see cref="TryTake"/>.
     /// </summary>
     public void NoteWritten(long end) => _highWater = Math.Max(_highWater, end);
+
+    /// <summary>The parts of a run in which each cluster is used once: nobody has them after a release.</summary>
+    public IEnumerable<ClusterRun> UsedOnce(ClusterRun run)
+    {
+        int start = 0;
+        for (int i = 0; i <= run.Count; i++)
+        {
+            if (i < run.Count && CountOf(run.First + i) == 1) continue;
+            if (i > start) yield return new ClusterRun(run.First + start, i - start);
+            start = i + 1;
+        }
+    }
 
     /// <summary>Gives clusters back at once: nothing on disk points at them.</summary>
     public void Release(ClusterRun run)
@@ -114,6 +126,14 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
     {
         foreach (ClusterRun run in runs) PendingClusters += run.Count;
         _pending.InsertRange(0, runs);
+    }
+
+    private ushort CountOf(long index)
+    {
+        if (index / _geometry.RefBlockEntries >= TableEntries || BlockOffset(index / _geometry.RefBlockEntries) == 0)
+            return 0;
+        MetaPage page = PageOf(index, out int at);
+        return Count(page, at);
     }
 
     private static void Fill(byte[] bytes, int first, int end, ushort value) =>

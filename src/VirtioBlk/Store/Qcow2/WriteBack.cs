@@ -64,14 +64,18 @@ internal sealed class WriteBack(
     private void GiveBack(List<ClusterRun> freed)
     {
         inUse.Wait();
-        foreach (ClusterRun run in freed)
-            file.TryPunch(run.First << geometry.ClusterBits, (long)run.Count << geometry.ClusterBits);
         List<(MetaPage, byte[])> pages;
-        lock (gate)
+        foreach (ClusterRun run in freed)
         {
-            foreach (ClusterRun run in freed) refcounts.Release(run);
-            pages = cache.Capture(MetaKind.RefBlock);
+            // Only flushes give clusters back that others may use too, and there is one at a time.
+            List<ClusterRun> unused;
+            lock (gate) unused = [.. refcounts.UsedOnce(run)];
+            foreach (ClusterRun part in unused)
+                file.TryPunch(part.First << geometry.ClusterBits, (long)part.Count << geometry.ClusterBits);
+            lock (gate) refcounts.Release(run);
         }
+
+        lock (gate) pages = cache.Capture(MetaKind.RefBlock);
 
         // Needs no order: until it is on disk the clusters count as used.
         WriteInOrder(pages);

@@ -6,7 +6,7 @@ namespace TestKit.Guests.Torture;
 public static partial class TortureGuest
 {
     /// <summary>The part that puts patterns into registers and checks them.</summary>
-    private sealed class Checks(Assembler a, int cpu, bool full)
+    private sealed class Checks(Assembler a, int cpu, TortureProfile profile)
     {
         private const ushort PicMask1 = 0x21, PicMask2 = 0xA1, CmosIndex = 0x70, CmosData = 0x71, CmosCell = 0x40;
         private const uint KvmClock = 0x4B56_4D01, TscAux = 0xC000_0103;
@@ -15,6 +15,7 @@ public static partial class TortureGuest
         private static readonly AssemblerRegister64[] s_registers =
             [rax, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
 
+        private readonly bool _fpu = profile.HasFlag(TortureProfile.Fpu), _avx = profile.HasFlag(TortureProfile.Avx);
         private readonly List<(TortureError Error, Label Label)> _failures = [];
 
         private ulong Clock => Clocks + ((ulong)cpu * 0x40);
@@ -39,7 +40,7 @@ public static partial class TortureGuest
             yield return (0xC000_0101, own | 0x101_0000);
             yield return (0xC000_0102, own | 0x102_0000);
             yield return (KvmClock, Clock | 1);
-            if (full) yield return (TscAux, 0x7700UL + (uint)cpu);
+            if (_fpu) yield return (TscAux, 0x7700UL + (uint)cpu);
         }
 
         internal Label Fail(TortureError error)
@@ -72,7 +73,7 @@ public static partial class TortureGuest
 
             a.mov(rsi, PatternOf(cpu));
             for (int i = 0; i < 16; i++) a.movdqu(Xmm(i), __xmmword_ptr[rsi + (i * 16)]);
-            if (full)
+            if (_avx)
             {
                 a.mov(rax, cr4);
                 a.or(eax, 1 << 18); // OSXSAVE
@@ -82,6 +83,10 @@ public static partial class TortureGuest
                 a.mov(eax, 7); // x87, SSE, AVX
                 a.xsetbv();
                 for (int i = 0; i < 16; i++) a.vmovdqu(Ymm(i), __ymmword_ptr[rsi + (i * 32)]);
+            }
+
+            if (_fpu)
+            {
                 a.fninit();
                 a.fldpi();
                 a.fldl2e();
@@ -228,10 +233,10 @@ public static partial class TortureGuest
 
         private void Vectors()
         {
-            int width = full ? 32 : 16;
+            int width = _avx ? 32 : 16;
             for (int i = 0; i < 16; i++)
             {
-                if (full) a.vmovdqu(__ymmword_ptr[rbp + (uint)TortureField.Scratch + (i * width)], Ymm(i));
+                if (_avx) a.vmovdqu(__ymmword_ptr[rbp + (uint)TortureField.Scratch + (i * width)], Ymm(i));
                 else a.movdqu(__xmmword_ptr[rbp + (uint)TortureField.Scratch + (i * width)], Xmm(i));
             }
 
@@ -245,7 +250,7 @@ public static partial class TortureGuest
             a.add(ecx, 8);
             a.cmp(ecx, 16 * width);
             a.jb(next);
-            if (!full) return;
+            if (!_fpu) return;
 
             a.fxsave64(__[rbp + (uint)TortureField.Scratch]);
             Expect(TortureError.Vector, () => a.movzx(eax, __word_ptr[rbp + (uint)TortureField.Scratch]), 0x037F);

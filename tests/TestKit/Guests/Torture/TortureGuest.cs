@@ -14,8 +14,8 @@ namespace TestKit.Guests.Torture;
 /// <remarks>
 /// What is lost shows as a counter that stands still: each source sends its next only after it has got the last. What comes
 /// twice is found by the guest, like everything else: the first failed check stops its vCPU and says so
-/// (<see cref="TortureField.Error"/>). The basic profile keeps to what a software KVM emulates; the full one adds x87, AVX
-/// and RDTSCP.
+/// (<see cref="TortureField.Error"/>). The basic profile keeps to what a software KVM emulates; the others add to that
+/// (<see cref="TortureProfile"/>).
 /// </remarks>
 public static partial class TortureGuest
 {
@@ -39,10 +39,10 @@ public static partial class TortureGuest
 
     /// <summary>Writes the program, its tables and patterns into a guest's memory.</summary>
     /// <param name="memory">New, empty memory.</param>
-    /// <param name="full">The full profile.</param>
-    public static void Load(GuestMemory memory, bool full)
+    /// <param name="profile">What it uses.</param>
+    public static void Load(GuestMemory memory, TortureProfile profile)
     {
-        GuestProgram.Assemble(GuestMode.Long64, a => Write(a, full)).Load(memory);
+        GuestProgram.Assemble(GuestMode.Long64, a => Write(a, profile)).Load(memory);
         for (int cpu = 0; cpu < Cpus; cpu++)
         {
             Span<byte> gdt = memory.Write(new Gpa(GdtOf(cpu)), TableLimit + 1);
@@ -87,19 +87,19 @@ public static partial class TortureGuest
 
     private static AssemblerMemoryOperand Field(TortureField field, uint offset = 0) => __qword_ptr[rbp + ((uint)field + offset)];
 
-    private static void Write(Assembler a, bool full)
+    private static void Write(Assembler a, TortureProfile profile)
     {
         Label second = a.CreateLabel();
         a.test(edi, edi);
         a.jnz(second);
-        WriteCpu(a, 0, full);
+        WriteCpu(a, 0, profile);
         a.Label(ref second);
-        WriteCpu(a, 1, full);
+        WriteCpu(a, 1, profile);
     }
 
-    private static void WriteCpu(Assembler a, int cpu, bool full)
+    private static void WriteCpu(Assembler a, int cpu, TortureProfile profile)
     {
-        Checks checks = new(a, cpu, full);
+        Checks checks = new(a, cpu, profile);
         Events events = new(a, cpu, checks.Fail);
         Disk disk = new(a, checks.Fail);
         Label handlers = a.CreateLabel(), loop = a.CreateLabel();

@@ -3,9 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace VirtioBlk.Store.Qcow2;
 
-/// <summary>Memory for the bytes that come around a write into a new cluster: as many pieces as threads need one.</summary>
+/// <summary>Memory of one size, for cluster contents: as many pieces as threads need at once.</summary>
 /// <param name="bytes">Size of a piece.</param>
-internal sealed unsafe class PaddingPool(int bytes) : IDisposable
+internal sealed unsafe class BufferPool(int bytes) : IDisposable
 {
     private readonly ConcurrentBag<nint> _free = [];
 
