@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using Bgkvm.Hosting;
+using Cloning.Instances;
 
 namespace Bgkvm.Tests;
 
@@ -84,6 +86,19 @@ public sealed class ProcessTests
             sandbox.Fake("start", "demo", "--disk", sandbox.Disk, "--kernel", sandbox.Kernel, "--detach")));
         Assert.Single(starts, start => start.ExitCode == 0);
         Assert.All(starts.Where(start => start.ExitCode != 0), start => Assert.Equal("demo is running already", start.ErrorLine));
+    }
+
+    [Fact]
+    public async Task An_instance_that_is_being_made_is_not_taken_for_somebodys_folder()
+    {
+        await using Sandbox sandbox = new();
+        Directory.CreateDirectory(Path.Combine(sandbox.Home, "demo"));
+        // As another start leaves it a moment before its configuration has its name.
+        using InstanceLock other = InstanceLock.TryAcquire(new InstanceDirectory(Path.Combine(sandbox.Home, "demo")))!;
+        await File.WriteAllTextAsync(sandbox.InstancePath("config.json.next"), "", TestContext.Current.CancellationToken);
+
+        Outcome start = await sandbox.Fake("start", "demo", "--disk", sandbox.Disk, "--kernel", sandbox.Kernel, "--detach");
+        Assert.Equal((1, "demo is running already"), (start.ExitCode, start.ErrorLine));
     }
 
     [Theory]

@@ -19,12 +19,10 @@ internal static class Launcher
     /// <exception cref="InstanceException">It cannot be started; everything is as it was before.</exception>
     public static int Start(InstanceDirectory directory, StartOptions options)
     {
-        bool isNew = !File.Exists(directory.Config);
-        if (isNew) _ = options.Create(directory.Name); // complains before anything is made
+        if (!File.Exists(directory.Config)) _ = options.Create(directory.Name); // complains before anything is made
         Preflight.CheckSocketPath(directory);
         // A folder of the user's that happens to have this name must never come to be deleted with an instance.
-        if (isNew && Directory.Exists(directory.Path)
-            && Directory.EnumerateFileSystemEntries(directory.Path).Any(file => file != directory.Lock))
+        if (IsForeign(directory))
         {
             throw new InstanceException(
                 $"{directory.Path} exists and is not an instance of bgkvm; choose another name or another BGKVM_HOME");
@@ -34,7 +32,7 @@ internal static class Launcher
         Directory.CreateDirectory(directory.Path, Private);
         using InstanceLock held = InstanceLock.TryAcquire(directory)
             ?? throw new InstanceException($"{directory.Name} is running already");
-        // Asked again: only what is seen under the lock decides what may be deleted.
+        // Only what is seen under the lock decides what may be deleted.
         InstanceConfig? stored = File.Exists(directory.Config) ? ConfigFile.Read(directory) : null;
         try
         {
@@ -51,6 +49,13 @@ internal static class Launcher
             throw;
         }
     }
+
+    /// <summary>Whether a directory holds something, and not an instance, nor one that is being made right now: that holds its lock.</summary>
+    private static bool IsForeign(InstanceDirectory directory) =>
+        Directory.Exists(directory.Path)
+        && Directory.EnumerateFileSystemEntries(directory.Path).Any(file => file != directory.Lock)
+        && !InstanceLock.IsHeld(directory)
+        && !File.Exists(directory.Config);
 
     private static int Launch(InstanceDirectory directory, InstanceLock held)
     {
