@@ -17,7 +17,7 @@ internal sealed class Heartbeat : IDisposable
     private readonly Socket _socket;
     private readonly TimeSpan _interval;
     private readonly Lock _gate = new();
-    private readonly List<long> _answers = [];
+    private readonly List<long> _answers = [], _turns = [];
     private readonly ManualResetEventSlim _answered = new();
     private readonly Thread _reader, _writer;
     private readonly string _prompt;
@@ -67,6 +67,12 @@ internal sealed class Heartbeat : IDisposable
         lock (_gate) return [.. _answers.Where(a => a >= from && a <= to)];
     }
 
+    /// <summary>When this asked or found itself still waiting: gaps are its own, not the guest's.</summary>
+    internal long[] TurnsBetween(long from, long to)
+    {
+        lock (_gate) return [.. _turns.Where(t => t >= from && t <= to)];
+    }
+
     /// <summary>Waits for an answer that comes after a moment.</summary>
     internal long FirstAfter(long moment, TimeSpan limit)
     {
@@ -97,17 +103,23 @@ internal sealed class Heartbeat : IDisposable
         while (!_ended)
         {
             long asked = Stopwatch.GetTimestamp();
+            TakeTurn();
             if (!_silent)
             {
                 _answered.Reset();
                 _asked = true;
                 _ = _socket.Send(s_questions[next++ % s_questions.Length]);
-                _answered.Wait(_interval * Impatience);
+                for (int wait = 0; wait < Impatience && !_answered.Wait(_interval); wait++) TakeTurn();
             }
 
             TimeSpan left = _interval - Stopwatch.GetElapsedTime(asked);
             if (left > TimeSpan.Zero) Thread.Sleep(left);
         }
+    }
+
+    private void TakeTurn()
+    {
+        lock (_gate) _turns.Add(Stopwatch.GetTimestamp());
     }
 
     private void Read()

@@ -85,6 +85,7 @@ BackgroundRun RebootInBackground()
         Longest(entered["forking"], entered["old OS shuts down"]),
         Longest(entered["new OS is ready"], ended),
         Longest(begun, end),
+        Silences(heartbeat.TurnsBetween(begun, end)).Max(),
         [.. entered.OrderBy(e => e.Value).Select(e => new PhaseStart(e.Key, Micros(begun, e.Value)))],
         [.. heartbeat.Between(begun, end).Select(a => Micros(begun, a))]);
 }

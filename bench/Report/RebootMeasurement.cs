@@ -30,6 +30,7 @@ public sealed record InPlaceRun(long DowntimeMicros, long SilenceMicros);
 /// <param name="CloneSilenceMicros">The longest silence around the fork.</param>
 /// <param name="SwitchSilenceMicros">The longest silence around the switch, quiescing included.</param>
 /// <param name="LongestSilenceMicros">The longest of all from the request to a second after the end.</param>
+/// <param name="OwnStallMicros">The longest time that the one who asks stood still itself: a silence no longer than that is not the guest's.</param>
 /// <param name="Phases">When each phase began.</param>
 /// <param name="Answers">When answers came.</param>
 public sealed record BackgroundRun(
@@ -40,6 +41,7 @@ public sealed record BackgroundRun(
     long CloneSilenceMicros,
     long SwitchSilenceMicros,
     long LongestSilenceMicros,
+    long OwnStallMicros,
     IReadOnlyList<PhaseStart> Phases,
     IReadOnlyList<long> Answers)
 {

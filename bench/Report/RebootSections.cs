@@ -16,7 +16,7 @@ internal static class RebootSections
         yield return "";
         yield return "Downtime of a background reboot:";
         yield return "";
-        MarkdownTable background = new("guest", "memory", "runs", "clone", "quiesce", "switch", "own clock", "clone, outside", "switch, outside", "longest outside");
+        MarkdownTable background = new("guest", "memory", "runs", "clone", "quiesce", "switch", "own clock", "clone, outside", "switch, outside", "longest outside", "asker stood still");
         MarkdownTable inPlace = new("guest", "memory", "runs", "own clock", "from outside");
         MarkdownTable reduction = new("guest", "memory", "own clock", "from outside, sum", "worst run, from outside");
         MarkdownTable resolution = new("guest", "memory", "asked every, ms", "answered within, p50 ms", "p99 ms", "max ms");
@@ -25,7 +25,7 @@ internal static class RebootSections
             string memory = DowntimeReport.Size(r.MemoryMiB);
             background.Add(r.Guest, memory, $"{r.Background.Count}", Median(r.Background, b => b.CloneMicros), Median(r.Background, b => b.QuiesceMicros),
                 Median(r.Background, b => b.SwitchMicros), Median(r.Background, b => b.DowntimeMicros), Median(r.Background, b => b.CloneSilenceMicros),
-                Median(r.Background, b => b.SwitchSilenceMicros), Median(r.Background, b => b.LongestSilenceMicros));
+                Median(r.Background, b => b.SwitchSilenceMicros), Median(r.Background, b => b.LongestSilenceMicros), Median(r.Background, b => b.OwnStallMicros));
             inPlace.Add(r.Guest, memory, $"{r.InPlace.Count}", Median(r.InPlace, i => i.DowntimeMicros), Median(r.InPlace, i => i.SilenceMicros));
             long before = Percentiles.Of(r.InPlace.Select(i => i.DowntimeMicros)).P50, beforeOutside = Percentiles.Of(r.InPlace.Select(i => i.SilenceMicros)).P50;
             long[] outside = [.. r.Background.Select(b => b.CloneSilenceMicros + b.SwitchSilenceMicros)];

@@ -46,7 +46,7 @@ public sealed class SvgTests
     [Fact]
     public void A_timeline_has_every_phase_every_answer_and_no_text_outside()
     {
-        BackgroundRun run = new(300, 0, 140, 20_000, 12_000, 30_000, 30_000,
+        BackgroundRun run = new(300, 0, 140, 20_000, 12_000, 30_000, 30_000, 9000,
             [new("preparing", 4000), new("forking", 683_000), new("old OS shuts down", 888_000), new("switching", 19_900_000), new("cleaning up", 19_990_000)],
             [.. Enumerable.Range(0, 2000).Select(n => n * 10_000L)]);
         XElement svg = XElement.Parse(TimelineChart.Draw("A reboot", run));
@@ -55,6 +55,10 @@ public sealed class SvgTests
         Assert.Equal(1999, svg.Elements(s_svg + "circle").Count());
         double width = Number(svg, "width");
         Assert.All(svg.Elements(s_svg + "text"), t => Assert.InRange(Number(t, "x"), 0, width));
+        // Names that lie in one row do not run into each other; a letter is some 7 pixels wide.
+        var names = svg.Elements(s_svg + "text").Where(t => run.Phases.Any(p => p.Name == t.Value))
+            .Select(t => (X: Number(t, "x"), Y: Number(t, "y"), t.Value.Length)).ToArray();
+        Assert.All(names, one => Assert.DoesNotContain(names, other => other != one && other.Y == one.Y && other.X >= one.X && other.X < one.X + (one.Length * 6.5)));
     }
 
     private static (double X, double Y)[] Points(XElement svg, string colour) =>

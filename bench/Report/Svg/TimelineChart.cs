@@ -3,7 +3,8 @@ namespace Report.Svg;
 /// <summary>One background reboot along time: its phases, and below them how long the guest's console took from answer to answer.</summary>
 public static class TimelineChart
 {
-    private const int Width = 1000, Height = 420, Left = 74, Right = 24, BarTop = 62, BarHeight = 24, PlotTop = 150, Bottom = 52, NameHeight = 15;
+    private const int Width = 1000, Height = 434, Left = 74, Right = 24, BarTop = 62, BarHeight = 24, PlotTop = 164, Bottom = 52, NameHeight = 15;
+    private const double CharacterWidth = 6.9;
     private const string Grid = "#ddd", Answer = "#1f6fb4", Pausing = "#c0392b";
     private static readonly string[] s_colours = ["#dfe8f2", "#c9d8ea"];
 
@@ -22,21 +23,20 @@ public static class TimelineChart
         svg.Text(Left, 42, $"own clock: clone {Times.Text(run.CloneMicros)}, quiesce {Times.Text(run.QuiesceMicros)}, " +
             $"switch {Times.Text(run.SwitchMicros)}; from outside: longest silence {Times.Text(run.LongestSilenceMicros)}", colour: "#555");
 
-        double free = 0;
+        double[] rows = new double[4]; // where each row of names has come to
         for (int i = 0; i < run.Phases.Count; i++)
         {
             PhaseStart phase = run.Phases[i];
             double from = At(phase.AtMicros), to = At(i + 1 < run.Phases.Count ? run.Phases[i + 1].AtMicros : run.TotalMillis * 1000.0);
             bool pauses = phase.Name is "forking" or "switching";
             svg.Box(from, BarTop, Math.Max(to - from, 1.5), BarHeight, pauses ? Pausing : s_colours[i % 2]);
-            // Names of short phases go one below the other.
-            double width = phase.Name.Length * 6.6;
+            // Names of short phases go below, one under the other where they would overlap.
+            double width = phase.Name.Length * CharacterWidth, at = Math.Min(from, Width - Right - width);
             bool fits = to - from > width + 8;
-            double name = fits ? from + 4 : Math.Min(from, Width - Right - width);
-            int row = fits ? 0 : 1 + (name < free ? i % 3 : 0);
-            if (!fits) free = name + width;
-            double textY = fits ? BarTop + 16 : BarTop + BarHeight + (row * NameHeight);
-            svg.Text(name, textY, phase.Name, size: 11, colour: pauses ? Pausing : "#222");
+            int row = fits ? 0 : Math.Max(0, Array.FindIndex(rows, end => end <= at));
+            if (!fits) rows[row] = at + width + CharacterWidth;
+            double y0 = fits ? BarTop + 16 : BarTop + BarHeight + ((row + 1) * NameHeight);
+            svg.Text(fits ? from + 4 : at, y0, phase.Name, size: 11, colour: pauses ? Pausing : "#222");
         }
 
         foreach (double tick in y.Ticks())
