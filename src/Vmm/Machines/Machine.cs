@@ -34,7 +34,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     private readonly VirtioBlkDevice[] _disks;
     private readonly VirtioMmioTransport[] _transports;
     private bool _disposed;
-    private const int PauseLimitMillis = 1000;
+    private const int PauseLimitMillis = 5000;
     private readonly TaskCompletionSource<MachineExit> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Builds a machine.</summary>
@@ -147,7 +147,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     }
 
     /// <summary>Stops the vCPUs, then finishes the disk requests that have begun: afterwards nothing touches the memory.</summary>
-    /// <exception cref="TimeoutException">A vCPU did not stop within a second. The pause has been taken back: the machine runs on.</exception>
+    /// <exception cref="TimeoutException">A vCPU did not stop within five seconds. The pause has been taken back: the machine runs on.</exception>
     public void Pause()
     {
         foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
