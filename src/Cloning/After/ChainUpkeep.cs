@@ -104,7 +104,21 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         _ = Libc.ioprio_set(IoprioWhoProcess, thread, ioClass << IoprioClassShift);
     }
 
+    /// <summary>
+    /// Has a thread on left-over time do the work, and says on an ordinary one what is done: a thread that the pool starts for
+    /// that would inherit the other's priority, and keep it.
+    /// </summary>
     private void Run(CancellationToken stop)
+    {
+        using ManualResetEventSlim kept = new();
+        Thread worker = new(() => RunOnLeftOverTime(kept, stop)) { Name = "upkeep", IsBackground = true };
+        worker.Start();
+        kept.Wait(CancellationToken.None);
+        _kept.TrySetResult();
+        worker.Join();
+    }
+
+    private void RunOnLeftOverTime(ManualResetEventSlim kept, CancellationToken stop)
     {
         int self = Libc.gettid();
         SetPriority(self, LowestNice, IoprioClassIdle);
@@ -112,25 +126,25 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         Volatile.Write(ref _merged, 0);
         try
         {
-            while (!TryRun(stop)) stop.WaitHandle.WaitOne(RetryAfter);
+            while (!TryRun(kept, stop)) stop.WaitHandle.WaitOne(RetryAfter);
         }
         finally
         {
             _thread = 0;
             _problem = null;
-            _kept.TrySetResult();
+            kept.Set();
         }
     }
 
     /// <summary>Merges until the chains are short or it is told to stop.</summary>
     /// <returns>False when it met an error, which may go away.</returns>
-    private bool TryRun(CancellationToken stop)
+    private bool TryRun(ManualResetEventSlim kept, CancellationToken stop)
     {
         try
         {
-            while (chains.Manifest.Kept is [KeptDisk kept, ..])
-                if (!KeepOne(kept, stop)) return true;
-            _kept.TrySetResult();
+            while (chains.Manifest.Kept is [KeptDisk disk, ..])
+                if (!KeepOne(disk, stop)) return true;
+            kept.Set();
             for (int i = 0; i < chains.Disks.Length; i++)
                 while (Surplus(chains.Disks[i]) > 0 && MergeOne(i, stop)) _problem = null;
             return true;
@@ -138,7 +152,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         catch (Exception e)
         {
             _problem = e.Message;
-            _kept.TrySetResult();
+            kept.Set();
             log.MergeFailed(e.Message, RetryAfter.TotalSeconds);
             return stop.IsCancellationRequested;
         }
