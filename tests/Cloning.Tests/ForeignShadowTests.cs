@@ -2,6 +2,7 @@ using System.Globalization;
 using Cloning.Instances;
 using Cloning.Isolation;
 using Cloning.Shadow;
+using VirtioBlk.Turns;
 using Vmm.Machines;
 using Xunit;
 
@@ -19,10 +20,11 @@ public sealed class ForeignShadowTests
         // Length, least byte first, then the message, into the descriptor that comes as the third argument.
         File.WriteAllText(program, $"#!/bin/bash\nprintf '\\{length}\\0\\0\\0%s' '{hello}' >&$3\n");
         File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        using DiskActivity foreground = DiskActivity.Create();
         try
         {
             ShadowException e = Assert.Throws<ShadowException>(() => ShadowHandle.Start(
-                new InstanceConfig("foreign", [], null, null, "", 16, 1, ""), RebootPriority.Idle, program, TestContext.Current.CancellationToken));
+                new InstanceConfig("foreign", [], null, null, "", 16, 1, ""), foreground, RebootPriority.Idle, program, TestContext.Current.CancellationToken));
             Assert.Contains("a different bgkvm", e.Message, StringComparison.Ordinal);
             Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"version {version}, this one's {MachineState.CurrentVersion}"),
                 e.Message, StringComparison.Ordinal);

@@ -2,6 +2,7 @@ using Cloning.Disks;
 using Cloning.Instances;
 using Kvm.Interop;
 using VirtioBlk.Store;
+using VirtioBlk.Turns;
 
 namespace Cloning.After;
 
@@ -37,6 +38,9 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
 
     /// <summary>How long to wait after a failure before trying again.</summary>
     public TimeSpan RetryAfter { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>When it may use the host's disks; null: always.</summary>
+    public BackgroundTurns? Turns { get; init; }
 
     /// <summary>Ends when the chains are short, or with the next <see cref="Pause"/>.</summary>
     public Task Work { get; private set; } = Task.CompletedTask;
@@ -170,6 +174,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         {
             if (step++ % StepsPerLook == 0) RequireHeadroom(Path.GetDirectoryName(kept.File)!);
             Volatile.Write(ref _done, copy.DoneBytes);
+            Turns?.Wait(stop);
             return !stop.IsCancellationRequested;
         });
         if (!done) return false;
@@ -188,6 +193,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         {
             for (int step = 0; ; step++)
             {
+                Turns?.Wait(stop);
                 if (stop.IsCancellationRequested) return false;
                 if (step % StepsPerLook == 0) RequireHeadroom(chains.Directory.Layers);
                 bool more = merge.Step();

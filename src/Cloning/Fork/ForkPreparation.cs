@@ -71,7 +71,7 @@ internal sealed class ForkPreparation : IDisposable
         ForkPreparation made = new(instance);
         try
         {
-            made.Shadow = ShadowHandle.Start(instance.Config, request.Priority, cancellation);
+            made.Shadow = ShadowHandle.Start(instance.Config, instance.DiskActivity, request.Priority, cancellation);
             started(made.Shadow);
             if (request.KeepDiscarded is { } parent) made.DiscardedPath = DiscardedDisks.MakeDirectory(instance, parent);
             made.BuildMemoryAndMachines();
@@ -106,7 +106,8 @@ internal sealed class ForkPreparation : IDisposable
                 _instance.Directory.Layers,
                 _instance.Directory.ShadowLog),
             Frozen.Fd,
-            Fresh.Fd);
+            Fresh.Fd,
+            _instance.DiskActivity.File.Fd);
         Frozen.Dispose();
     }
 
@@ -147,10 +148,10 @@ internal sealed class ForkPreparation : IDisposable
         ForkedDisks = Overlays.Open(instance.Directory, instance.Disks, forked);
 
         Forked = MachineBuilder.Build(instance.Host, instance.Config, instance.Machine.File.Duplicate(), MemoryView.Private,
-            ForkedDisks, instance.PersistentDisks, instance.ConsoleHub);
+            ForkedDisks, instance.PersistentDisks, instance.ConsoleHub, instance.DiskActivity);
         // The next machine's disks are opened when the shadow has let go of them; until then these stand in, untouched.
         Next = MachineBuilder.Build(instance.Host, instance.Config, Fresh.Duplicate(), MemoryView.Shared,
-            ForkedDisks, MachineBuilder.Sealed(instance.Config), instance.ConsoleHub);
+            ForkedDisks, MachineBuilder.Sealed(instance.Config), instance.ConsoleHub, instance.DiskActivity);
 
         Forked.Rehearse(State);
         Next.Rehearse(State);

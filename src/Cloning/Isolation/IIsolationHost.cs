@@ -26,13 +26,9 @@ internal interface IIsolationHost
     /// <summary>The threads of a process; none when it is gone.</summary>
     IEnumerable<int> Tasks(int pid);
 
-    /// <summary>sched_setscheduler(2).</summary>
+    /// <summary>sched_setattr(2).</summary>
     /// <returns>Whether the host allowed it.</returns>
-    bool SetPolicy(int task, int policy);
-
-    /// <summary>setpriority(2).</summary>
-    /// <returns>Whether the host allowed it.</returns>
-    bool SetNice(int task, int nice);
+    bool SetScheduling(int task, uint policy, int nice);
 
     /// <summary>ioprio_set(2).</summary>
     /// <returns>Whether the host allowed it.</returns>

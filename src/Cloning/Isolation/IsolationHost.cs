@@ -61,10 +61,12 @@ internal sealed class IsolationHost : IIsolationHost
     }
 
     /// <inheritdoc/>
-    public bool SetPolicy(int task, int policy) => Libc.SetPolicy(task, policy) == 0;
-
-    /// <inheritdoc/>
-    public bool SetNice(int task, int nice) => Libc.SetNice(task, nice) == 0;
+    public unsafe bool SetScheduling(int task, uint policy, int nice)
+    {
+        SchedAttr attributes = new() { Size = (uint)sizeof(SchedAttr), Policy = policy, Nice = nice };
+        // SAFETY: the kernel reads a struct sched_attr, a local.
+        return Libc.sched_setattr(task, &attributes) == 0;
+    }
 
     /// <inheritdoc/>
     public bool SetIoPriority(int task, int priority) => Libc.ioprio_set(IoprioWhoProcess, task, priority) == 0;

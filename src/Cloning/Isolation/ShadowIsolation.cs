@@ -1,4 +1,6 @@
 using System.Globalization;
+using Kvm.Interop;
+using VirtioBlk.Turns;
 
 namespace Cloning.Isolation;
 
@@ -17,12 +19,12 @@ internal sealed class ShadowIsolation : IDisposable
     /// <summary>Memory of a shadow beside its guest's: the monitor, page tables, and as much page cache as it may fill.</summary>
     public const long MemoryHeadroomBytes = 128L << 20;
 
-    private const int SCHED_OTHER = 0, SCHED_IDLE = 5;
     private const int IoClassShift = 13, IoClassBestEffort = 2, IoClassIdle = 3, LowestIoPriority = 7;
 
     // By priority: idle, low, normal.
     private static readonly int[] s_nice = [19, 10, 0];
     private static readonly int[] s_ioPriority = [IoClassIdle << IoClassShift, (IoClassBestEffort << IoClassShift) | LowestIoPriority, 0];
+    private static readonly TimeSpan[] s_preemption = [BackgroundTurns.IdleInterval, TimeSpan.Zero, TimeSpan.FromTicks(-1)];
     private static readonly string[] s_cpuIdle = ["1", "0", "0"];
     private static readonly string[] s_cpuShares = ["2", "102", "1024"];
     private static readonly string[] s_weight = ["1", "10", "100"];
@@ -32,17 +34,19 @@ internal sealed class ShadowIsolation : IDisposable
     private readonly IIsolationHost _host;
     private readonly int _pid;
     private readonly ShadowGroups _groups;
+    private readonly DiskActivity _foreground;
     private readonly bool _mayRaise;
     private readonly IsolationMeasure[] _memory;
     private bool _lifted;
 
-    private ShadowIsolation(IIsolationHost host, string instance, int pid, long guestBytes)
+    private ShadowIsolation(IIsolationHost host, string instance, int pid, long guestBytes, DiskActivity foreground)
     {
+        _foreground = foreground;
         _host = host;
         _pid = pid;
         _groups = ShadowGroups.Join(host, instance, pid);
         // Asked of the host rather than guessed from capabilities and limits: who may go below 0 may go back to it.
-        _mayRaise = host.SetNice(pid, -1) && host.SetNice(pid, 0);
+        _mayRaise = host.SetScheduling(pid, SchedAttr.SCHED_OTHER, -1) && host.SetScheduling(pid, SchedAttr.SCHED_OTHER, 0);
         _memory =
         [
             InGroup(IsolatedResource.Memory, "memory", "memory.high",
@@ -60,10 +64,12 @@ internal sealed class ShadowIsolation : IDisposable
     /// <param name="instance">The instance's name.</param>
     /// <param name="pid">The shadow.</param>
     /// <param name="guestBytes">Memory of its guest.</param>
+    /// <param name="foreground">The instance's use of the host's disks, which the shadow waits for.</param>
     /// <param name="priority">What it is to have.</param>
-    public static ShadowIsolation Apply(IIsolationHost host, string instance, int pid, long guestBytes, RebootPriority priority)
+    public static ShadowIsolation Apply(
+        IIsolationHost host, string instance, int pid, long guestBytes, DiskActivity foreground, RebootPriority priority)
     {
-        ShadowIsolation applied = new(host, instance, pid, guestBytes);
+        ShadowIsolation applied = new(host, instance, pid, guestBytes, foreground);
         applied.Set(priority);
         return applied;
     }
@@ -127,10 +133,11 @@ internal sealed class ShadowIsolation : IDisposable
 
     private IsolationMeasure Threads(RebootPriority priority)
     {
-        int level = (int)priority, policy = priority == RebootPriority.Idle && _mayRaise ? SCHED_IDLE : SCHED_OTHER;
-        bool done = ForEachTask(task => _host.SetPolicy(task, policy) & _host.SetNice(task, s_nice[level]));
-        string mechanism = policy == SCHED_IDLE ? "SCHED_IDLE" : "nice";
-        return new(IsolatedResource.Cpu, mechanism, done, done ? $"{s_nice[level]} on every thread" : "the host does not let it be raised again");
+        int nice = s_nice[(int)priority];
+        uint policy = priority == RebootPriority.Idle && _mayRaise ? SchedAttr.SCHED_IDLE : SchedAttr.SCHED_OTHER;
+        bool done = ForEachTask(task => _host.SetScheduling(task, policy, nice));
+        string mechanism = policy == SchedAttr.SCHED_IDLE ? "SCHED_IDLE" : "nice";
+        return new(IsolatedResource.Cpu, mechanism, done, done ? $"nice {nice} on every thread" : "the host does not let it be raised again");
     }
 
     private IsolationMeasure[] Disk(RebootPriority priority)
@@ -145,9 +152,14 @@ internal sealed class ShadowIsolation : IDisposable
         IEnumerable<IsolationMeasure> found = grouped.OfType<IsolationMeasure>();
         if (!found.Any()) found = [NoGroup(IsolatedResource.Disk, "io", "io.weight")];
         bool done = ForEachTask(task => _host.SetIoPriority(task, s_ioPriority[level]));
-        return [.. found, new(IsolatedResource.Disk, "ioprio", done,
+        _foreground.PreemptionInterval = s_preemption[level];
+        return [.. found, Limiter(priority), new(IsolatedResource.Disk, "ioprio", done,
             done ? $"class {s_ioPriority[level] >> IoClassShift} on every thread; counts with the schedulers bfq and mq-deadline" : "the host does not let it be set")];
     }
+
+    private static IsolationMeasure Limiter(RebootPriority priority) => new(IsolatedResource.Disk, "limiter", priority != RebootPriority.Normal,
+        priority == RebootPriority.Normal ? "not at this priority"
+            : $"waits while the instance's disks work, and {s_preemption[(int)priority].TotalMilliseconds:0} ms after that");
 
     /// <returns>Whether it worked for all threads, those included that appeared meanwhile.</returns>
     private bool ForEachTask(Func<int, bool> set)

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Cloning.Instances;
 using Cloning.Isolation;
 using Kvm.Interop;
+using VirtioBlk.Turns;
 using Vmm.Machines;
 
 namespace Cloning.Shadow;
@@ -27,15 +28,18 @@ public sealed class ShadowHandle : IDisposable
 
     /// <summary>Starts a shadow and waits until it says that it is able to work.</summary>
     /// <param name="config">The instance.</param>
+    /// <param name="foreground">The instance's use of the host's disks.</param>
     /// <param name="priority">What it is to have of the host.</param>
     /// <param name="cancellation">Gives up.</param>
     /// <exception cref="ShadowException">It did not start, or cannot make machines.</exception>
     /// <exception cref="OperationCanceledException">Given up.</exception>
-    public static ShadowHandle Start(InstanceConfig config, RebootPriority priority, CancellationToken cancellation) =>
-        Start(config, priority, Executable ?? "/proc/self/exe", cancellation);
+    public static ShadowHandle Start(
+        InstanceConfig config, DiskActivity foreground, RebootPriority priority, CancellationToken cancellation) =>
+        Start(config, foreground, priority, Executable ?? "/proc/self/exe", cancellation);
 
-    /// <inheritdoc cref="Start(InstanceConfig, RebootPriority, CancellationToken)"/>
-    internal static ShadowHandle Start(InstanceConfig config, RebootPriority priority, string program, CancellationToken cancellation)
+    /// <inheritdoc cref="Start(InstanceConfig, DiskActivity, RebootPriority, CancellationToken)"/>
+    internal static ShadowHandle Start(
+        InstanceConfig config, DiskActivity foreground, RebootPriority priority, string program, CancellationToken cancellation)
     {
         (SafeFd ours, SafeFd theirs) = UnixSocket.CreatePair();
         ShadowLink link = new(ours);
@@ -60,7 +64,7 @@ public sealed class ShadowHandle : IDisposable
                 case ShadowMessage.Hello hello:
                     if (hello.StateVersion != MachineState.CurrentVersion) throw Foreign(hello.StateVersion);
                     handle._isolation = ShadowIsolation.Apply(
-                        new IsolationHost(), config.Name, process.Id, (long)MachineBuilder.MemoryBytes(config), priority);
+                        new IsolationHost(), config.Name, process.Id, (long)MachineBuilder.MemoryBytes(config), foreground, priority);
                     return handle;
                 case ShadowMessage.Failed failed:
                     throw new ShadowException(failed.Reason);

@@ -172,16 +172,6 @@ public static unsafe partial class Libc
     /// <summary>setpriority(2) of one thread.</summary>
     public static int SetNice(int thread, int nice) => setpriority(PRIO_PROCESS, thread, nice);
 
-    /// <summary>sched_setscheduler(2) of one thread to a policy without a real-time priority.</summary>
-    public static int SetPolicy(int thread, int policy)
-    {
-        int priority = 0; // struct sched_param
-        return sched_setscheduler(thread, policy, &priority);
-    }
-
-    [LibraryImport(Lib, SetLastError = true)]
-    private static partial int sched_setscheduler(int thread, int policy, int* parameters);
-
     [LibraryImport(Lib, SetLastError = true)]
     private static partial int setpriority(int which, int who, int priority);
 

@@ -103,16 +103,12 @@ internal sealed class FakeHost : IIsolationHost
 
     public IEnumerable<int> Tasks(int pid) => pid == Shadow ? Threads.Keys.ToArray() : [];
 
-    public bool SetPolicy(int task, int policy)
+    public bool SetScheduling(int task, uint policy, int nice)
     {
-        Threads[task] = Threads[task] with { Policy = policy };
-        return true;
-    }
-
-    public bool SetNice(int task, int nice)
-    {
-        if (!Privileged && nice < Threads[task].Nice) return false;
-        Threads[task] = Threads[task] with { Nice = nice };
+        (int oldPolicy, int oldNice, int ioPriority) = Threads[task];
+        // sched(7): without the privilege niceness only grows, and SCHED_IDLE is not left.
+        if (!Privileged && (nice < oldNice || (oldPolicy == 5 && policy != 5))) return false;
+        Threads[task] = ((int)policy, nice, ioPriority);
         return true;
     }
 

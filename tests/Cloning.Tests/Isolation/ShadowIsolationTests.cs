@@ -1,14 +1,17 @@
 using Cloning.Isolation;
+using VirtioBlk.Turns;
 using Xunit;
 
 namespace Cloning.Tests.Isolation;
 
 /// <summary>What isolation does on every kind of host, against simulated ones.</summary>
-public sealed class ShadowIsolationTests
+public sealed class ShadowIsolationTests : IDisposable
 {
     private const long GuestBytes = 512L << 20;
     private const string Name = "bgkvm-demo-shadow-4711";
     private const int SCHED_OTHER = 0, SCHED_IDLE = 5, IoIdle = 3 << 13;
+
+    private readonly DiskActivity _foreground = DiskActivity.Create();
 
     [Fact]
     public void Version_2_as_root_in_a_login_session()
@@ -132,8 +135,10 @@ public sealed class ShadowIsolationTests
             isolation.Raise();
             Assert.Equal(RebootPriority.Low, isolation.Report.Priority);
             Assert.Equal(("0", "10", "10"), (host[group + "/cpu.idle"], host[group + "/cpu.weight"], host[group + "/io.weight"]));
+            Assert.Equal(TimeSpan.Zero, _foreground.PreemptionInterval);
             isolation.Raise();
             isolation.Raise();
+            Assert.True(_foreground.PreemptionInterval < TimeSpan.Zero);
             Assert.Equal((RebootPriority.Normal, (string?)null), (isolation.Report.Priority, isolation.Report.Partial));
             Assert.Equal(("0", "100", "100"), (host[group + "/cpu.idle"], host[group + "/cpu.weight"], host[group + "/io.weight"]));
         }
@@ -168,7 +173,10 @@ public sealed class ShadowIsolationTests
         Assert.Equal(["/sys/fs/cgroup/system.slice/bgkvm-demo-2-shadow-3"], host.Groups);
     }
 
-    private static ShadowIsolation Apply(FakeHost host) => ShadowIsolation.Apply(host, "demo", FakeHost.Shadow, GuestBytes, RebootPriority.Idle);
+    public void Dispose() => _foreground.Dispose();
+
+    private ShadowIsolation Apply(FakeHost host) =>
+        ShadowIsolation.Apply(host, "demo", FakeHost.Shadow, GuestBytes, _foreground, RebootPriority.Idle);
 
     private static class Shadow
     {
