@@ -38,7 +38,6 @@ public sealed class FioVerifyTests : Scenario
 
         Vm.Stop();
         Disks.AssertClean(Vm);
-        Disks.AssertUnmounted(Vm);
     }
 
     [Fact]
@@ -71,7 +70,6 @@ public sealed class FioVerifyTests : Scenario
 
         Vm.Stop();
         Disks.AssertClean(Vm);
-        Disks.AssertUnmounted(Vm);
     }
 
     private Guest Start()
