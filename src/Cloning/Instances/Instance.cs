@@ -223,6 +223,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         foreach (SystemDisk disk in Disks) disk.Close();
         foreach (RawDisk disk in PersistentDisks) disk.Dispose();
         ConsoleHub?.Dispose();
+        ManifestFile.Dispose();
         Host?.Dispose();
     }
 
