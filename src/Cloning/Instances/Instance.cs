@@ -247,7 +247,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             _generation++;
         }
 
-        ConsoleHub.Connect(machine.Console);
+        ConsoleHub.Connect(machine);
         machine.Exited.ContinueWith(exit => OnGuestEnded(machine, exit.Result), TaskScheduler.Default);
         Log.Adopted(_generation);
     }
@@ -300,6 +300,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             if (_state != InstanceState.Stopping) _state = InstanceState.Booting;
         }
 
+        ConsoleHub.Channel.BeginAnew(announced: false);
         Adopt(next);
         _watch?.Dispose();
         _watch = WatchReady();
@@ -341,6 +342,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         foreach (DiskConfig disk in Config.PersistentDisks) persistent.Add(RawDisk.Open(disk.Path, readOnly: false, direct: disk.Direct));
         Host = KvmHost.Open();
         ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
+        ConsoleHub.Channel.RebootAsked = new GuestRequests(this).AskReboot;
         Adopt(BuildMachine());
         _watch = WatchReady();
     }
@@ -375,7 +377,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
     private ReadyWatch WatchReady()
     {
-        ReadyWatch watch = new(ConsoleHub, ReadyWatch.Parse(Config.ReadyPattern));
+        ReadyWatch watch = ReadyWatch.For(Config, ConsoleHub);
         watch.Ready.ContinueWith(
             _ =>
             {
