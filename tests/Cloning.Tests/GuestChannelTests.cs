@@ -25,7 +25,7 @@ public sealed class GuestChannelTests
         Assert.True(channel.Ready.IsCompleted);
         Assert.Equal(1, asked);
 
-        channel.BeginAnew(announced: false);
+        channel.BeginAnew();
         Assert.False(channel.Announced);
         Assert.False(channel.Ready.IsCompleted);
     }

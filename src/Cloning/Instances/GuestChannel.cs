@@ -38,16 +38,18 @@ public sealed class GuestChannel : ISerialOutput
     /// <summary>Called when the guest asks for a background reboot: on a vCPU's thread, so it only passes that on.</summary>
     internal Action? RebootAsked { get; set; }
 
-    /// <summary>Another OS talks from now on.</summary>
-    /// <param name="announced">Whether it has said hello already, elsewhere.</param>
-    public void BeginAnew(bool announced)
+    /// <summary>An OS is about to boot.</summary>
+    public void BeginAnew()
     {
-        lock (_gate)
-        {
-            _length = 0;
-            _announced = announced;
-            _ready = NewReady();
-        }
+        TakeOver(announced: false);
+        lock (_gate) _ready = NewReady();
+    }
+
+    /// <summary>Another OS talks from now on, one that has booted elsewhere. Allocates nothing: it is part of a pause.</summary>
+    /// <param name="announced">Whether it has said hello there.</param>
+    public void TakeOver(bool announced)
+    {
+        lock (_gate) (_length, _announced) = (0, announced);
     }
 
     /// <summary>Tells the guest something; a guest that does not read misses what does not fit behind its port.</summary>

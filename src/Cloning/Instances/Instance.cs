@@ -223,6 +223,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         foreach (SystemDisk disk in Disks) disk.Close();
         foreach (RawDisk disk in PersistentDisks) disk.Dispose();
         ConsoleHub?.Dispose();
+        ManifestFile.Dispose();
         Host?.Dispose();
     }
 
@@ -300,7 +301,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             if (_state != InstanceState.Stopping) _state = InstanceState.Booting;
         }
 
-        ConsoleHub.Channel.BeginAnew(announced: false);
+        ConsoleHub.Channel.BeginAnew();
         Adopt(next);
         _watch?.Dispose();
         _watch = WatchReady();

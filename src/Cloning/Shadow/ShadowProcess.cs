@@ -54,7 +54,7 @@ public static class ShadowProcess
         enter(RebootPhase.Reset);
         using Machine machine = MachineBuilder.Build(
             host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console);
-        console.Channel.BeginAnew(announced: false); // what the old OS said on its way out is not the new one's
+        console.Channel.BeginAnew(); // what the old OS said on its way out is not the new one's
         using ReadyWatch watch = ReadyWatch.For(begin.Config, console);
         machine.Boot(MachineBuilder.BootSource(begin.Config));
 
