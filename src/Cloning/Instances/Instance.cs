@@ -248,7 +248,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             _generation++;
         }
 
-        ConsoleHub.Connect(machine.Console);
+        ConsoleHub.Connect(machine);
         machine.Exited.ContinueWith(exit => OnGuestEnded(machine, exit.Result), TaskScheduler.Default);
         Log.Adopted(_generation);
     }
@@ -301,6 +301,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             if (_state != InstanceState.Stopping) _state = InstanceState.Booting;
         }
 
+        ConsoleHub.Channel.BeginAnew();
         Adopt(next);
         _watch?.Dispose();
         _watch = WatchReady();
@@ -342,6 +343,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         foreach (DiskConfig disk in Config.PersistentDisks) persistent.Add(RawDisk.Open(disk.Path, readOnly: false, direct: disk.Direct));
         Host = KvmHost.Open();
         ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
+        ConsoleHub.Channel.RebootAsked = new GuestRequests(this).AskReboot;
         Adopt(BuildMachine());
         _watch = WatchReady();
     }
@@ -376,7 +378,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
     private ReadyWatch WatchReady()
     {
-        ReadyWatch watch = new(ConsoleHub, ReadyWatch.Parse(Config.ReadyPattern));
+        ReadyWatch watch = ReadyWatch.For(Config, ConsoleHub);
         watch.Ready.ContinueWith(
             _ =>
             {
