@@ -100,9 +100,10 @@ internal sealed class TestInstance : IDisposable
 
     public Task<RebootReport> RebootInBackground(TimeSpan? timeout = null) => Reboot(RebootMode.Background, timeout);
 
-    public Task<RebootReport> Reboot(RebootMode mode, TimeSpan? timeout = null, string? keepDiscarded = null) =>
+    public Task<RebootReport> Reboot(
+        RebootMode mode, TimeSpan? timeout = null, string? keepDiscarded = null, QuiesceMode quiesce = QuiesceMode.None) =>
         Instance.RebootAsync(
-            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit, keepDiscarded,
+            new RebootRequest(mode, ShutdownMode.Clean, quiesce, timeout ?? s_limit, keepDiscarded,
                 // Most tests are not about leaving the host to others, and other tests run beside them.
                 RebootPriority.Normal),
             new Progress(this), TestContext.Current.CancellationToken);

@@ -254,7 +254,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             _generation++;
         }
 
-        ConsoleHub.Connect(machine.Console);
+        ConsoleHub.Connect(machine);
         machine.Exited.ContinueWith(exit => OnGuestEnded(machine, exit.Result), TaskScheduler.Default);
         Log.Adopted(_generation);
     }
@@ -307,6 +307,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             if (_state != InstanceState.Stopping) _state = InstanceState.Booting;
         }
 
+        ConsoleHub.Channel.BeginAnew();
         Adopt(next);
         _watch?.Dispose();
         _watch = WatchReady();
@@ -348,6 +349,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         foreach (DiskConfig disk in Config.PersistentDisks) persistent.Add(RawDisk.Open(disk.Path, readOnly: false, direct: disk.Direct));
         Host = KvmHost.Open();
         ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
+        ConsoleHub.Channel.RebootAsked = new GuestRequests(this).AskReboot;
         Adopt(BuildMachine());
         _watch = WatchReady();
     }
@@ -382,7 +384,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
     private ReadyWatch WatchReady()
     {
-        ReadyWatch watch = new(ConsoleHub, ReadyWatch.Parse(Config.ReadyPattern));
+        ReadyWatch watch = ReadyWatch.For(Config, ConsoleHub);
         watch.Ready.ContinueWith(
             _ =>
             {

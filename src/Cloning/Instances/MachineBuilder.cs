@@ -30,7 +30,7 @@ public static class MachineBuilder
     /// <param name="view">How to map it.</param>
     /// <param name="system">The system disks.</param>
     /// <param name="persistent">What stands for the persistent disks.</param>
-    /// <param name="console">Takes the guest's output.</param>
+    /// <param name="console">Takes the guest's output, on both its serial ports.</param>
     /// <param name="turns">Whose turn it is on the host's disks.</param>
     /// <exception cref="LibcException">The host refused something.</exception>
     public static Machine Build(
@@ -52,6 +52,6 @@ public static class MachineBuilder
                 : new DiskSlot(system[systems].Device, $"system{systems++}", turns));
         }
 
-        return new Machine(host, new MachineSpec(config.Cpus, slots, console), file, view);
+        return new Machine(host, new MachineSpec(config.Cpus, slots, console, console.Channel), file, view);
     }
 }

@@ -57,7 +57,8 @@ public static class ShadowProcess
         enter(RebootPhase.Reset);
         using Machine machine = MachineBuilder.Build(
             host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console, turns);
-        using ReadyWatch watch = new(console, ReadyWatch.Parse(begin.Config.ReadyPattern));
+        console.Channel.BeginAnew(); // what the old OS said on its way out is not the new one's
+        using ReadyWatch watch = ReadyWatch.For(begin.Config, console);
         machine.Boot(MachineBuilder.BootSource(begin.Config));
 
         enter(RebootPhase.Boot);
@@ -74,7 +75,7 @@ public static class ShadowProcess
         MachineState state = machine.NewState();
         machine.Save(state);
         foreach (SystemDisk disk in disks) disk.Close();
-        return new ShadowMessage.Ready(state, watch.LastLine);
+        return new ShadowMessage.Ready(state, watch.LastLine, console.Channel.Announced);
     }
 
     /// <summary>Lets the old OS end in its own time, or not at all.</summary>

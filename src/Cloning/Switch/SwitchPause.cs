@@ -31,6 +31,7 @@ internal static class SwitchPause
                     // The persistent disk shows its real size; the guest finds out by a configuration-change interrupt.
                     for (int i = 0; i < instance.PersistentDisks.Count; i++)
                         prepared.Next.Disks[instance.PersistentSlots[i]].SetBackend(instance.PersistentDisks[i], notify: true);
+                    instance.ConsoleHub.Channel.TakeOver(next.Announced);
                 },
                 pause);
         }

@@ -51,7 +51,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         _vm = new KvmVm(host, Memory);
 
         _console = new Serial8250(Line(PlatformMap.Com1Gsi), spec.Console);
-        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), NoOutput.s_instance);
+        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), spec.Channel ?? NoOutput.s_instance);
         _cmos = new Cmos(TimeProvider.System, Memory.Layout, spec.Cpus);
         _i8042 = new I8042(this);
         _controlA = ResetRegister.SystemControlA(this);
@@ -89,6 +89,9 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
 
     /// <summary>Its console port: input for the guest.</summary>
     public Serial8250 Console => _console;
+
+    /// <summary>Its guest channel's port: input for the guest.</summary>
+    public Serial8250 Channel => _channel;
 
     /// <summary>Its disks, in the guest's order.</summary>
     public IReadOnlyList<VirtioBlkDevice> Disks => _disks;

@@ -9,4 +9,6 @@ public enum TinyOsBoot
     Hangs,
     /// <summary>Resets at once, as a kernel that panics does.</summary>
     Resets,
+    /// <summary>Says hello on the guest channel, prompts, and is ready later; answers what it is asked there.</summary>
+    Announces,
 }
