@@ -104,7 +104,7 @@ internal sealed class Instance : IDisposable
     private static JsonElement Status() => JsonDocument.Parse(Run("status", Name, "--json")).RootElement;
 
     private static Process Start(params string[] arguments) =>
-        Process.Start(new ProcessStartInfo("bgkvm", arguments) { RedirectStandardOutput = true })!;
+        Process.Start(new ProcessStartInfo("bgkvm", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
 
     private static string Run(params string[] arguments)
     {
