@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Cloning.After;
 using Cloning.Fork;
 using Cloning.Instances;
+using Cloning.Isolation;
 using Cloning.Shadow;
 using Cloning.Switch;
 
@@ -23,23 +24,24 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
     public RebootReport Run(CancellationToken cancellation)
     {
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        limit.CancelAfter(request.Timeout);
+        limit.CancelAfter(Limit);
         try
         {
             Enter(RebootPhase.Prepare);
             using ForkPreparation prepared =
-                ForkPreparation.Make(instance, request, shadow => instance.ShadowPid = shadow, limit.Token);
+                ForkPreparation.Make(instance, request, OnShadow, limit.Token);
+            using Timer? raising = StartRaising(prepared.Shadow);
             using IDisposable givenUp = prepared.Shadow.EndWhen(limit.Token);
             limit.Token.ThrowIfCancellationRequested();
 
-            Enter(RebootPhase.Fork);
+            Enter(RebootPhase.Fork, prepared.Shadow.Isolation.Partial is { } missing ? $"isolation is partial: {missing}" : null);
             _cloneMicros = ForkPause.Run(instance, prepared).Micros;
             prepared.StartShadow(request);
 
             ShadowMessage.Ready ready = prepared.Shadow.WaitReady(Enter, limit.Token);
             Enter(RebootPhase.Ready);
             using SwitchPreparation next = SwitchPreparation.Make(instance, prepared, ready);
-            AtRest means = Quiesce.Sync(instance, request.Quiesce, request.Timeout - _clock.Elapsed, limit.Token);
+            AtRest means = Quiesce.Sync(instance, request.Quiesce, Limit - _clock.Elapsed, limit.Token);
             limit.Token.ThrowIfCancellationRequested();
             // From here on it is no longer given up: a remount cannot be undone from outside the guest.
             (_atRest, _quiesceMicros) = Quiesce.Rest(instance, means);
@@ -73,15 +75,45 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         }
     }
 
-    private string TimedOut() => _entered.ContainsKey(RebootPhase.ShutDown)
-        ? $"the OS was not ready within {request.Timeout.TotalSeconds:0} s; its last words: " + LastWords.OfLog(instance.Directory.ShadowLog)
-        : $"the shadow process did not begin within {request.Timeout.TotalSeconds:0} s";
+    private TimeSpan Limit => request.OnMaxDuration == OverrunAction.Abort && request.MaxDuration < request.Timeout
+        ? request.MaxDuration.Value
+        : request.Timeout;
 
-    private void Enter(RebootPhase phase)
+    /// <summary>
+    /// Raises the shadow's priority by a step when it has taken too long, and by another half that time later. Nobody wants a
+    /// reboot to fail for politeness: unless told otherwise, too long is half the time there is.
+    /// </summary>
+    private Timer? StartRaising(ShadowHandle shadow)
+    {
+        if (request.OnMaxDuration == OverrunAction.Abort) return null;
+        TimeSpan most = request.MaxDuration ?? request.Timeout / 2;
+        TimeSpan left = most - _clock.Elapsed;
+        return new Timer(
+            _ =>
+            {
+                shadow.Raise();
+                instance.Isolation = shadow.Isolation;
+            },
+            null, left > TimeSpan.Zero ? left : TimeSpan.Zero, most / 2);
+    }
+
+    private void OnShadow(ShadowHandle shadow)
+    {
+        instance.ShadowPid = shadow.Pid;
+        instance.Isolation = shadow.Isolation;
+    }
+
+    private string TimedOut() => _entered.ContainsKey(RebootPhase.ShutDown)
+        ? $"the OS was not ready within {Limit.TotalSeconds:0} s; its last words: " + LastWords.OfLog(instance.Directory.ShadowLog)
+        : $"the shadow process did not begin within {Limit.TotalSeconds:0} s";
+
+    private void Enter(RebootPhase phase) => Enter(phase, detail: null);
+
+    private void Enter(RebootPhase phase, string? detail)
     {
         _entered[phase] = _clock.Elapsed;
         instance.Phase = phase;
-        progress.Report(new RebootProgress(phase, _clock.ElapsedMilliseconds, null));
+        progress.Report(new RebootProgress(phase, _clock.ElapsedMilliseconds, detail));
     }
 
     private RebootReport Report(RebootOutcome outcome, string? reason, long switching, long discarded)

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Cloning.Instances;
+using Cloning.Isolation;
 using Cloning.Shadow;
 using Microsoft.Extensions.Logging.Abstractions;
 using TestKit.Guests;
@@ -102,7 +103,9 @@ internal sealed class TestInstance : IDisposable
     public Task<RebootReport> Reboot(
         RebootMode mode, TimeSpan? timeout = null, string? keepDiscarded = null, QuiesceMode quiesce = QuiesceMode.None) =>
         Instance.RebootAsync(
-            new RebootRequest(mode, ShutdownMode.Clean, quiesce, timeout ?? s_limit, keepDiscarded),
+            new RebootRequest(mode, ShutdownMode.Clean, quiesce, timeout ?? s_limit, keepDiscarded,
+                // Most tests are not about leaving the host to others, and other tests run beside them.
+                RebootPriority.Normal),
             new Progress(this), TestContext.Current.CancellationToken);
 
     /// <summary>Told of every phase of a reboot.</summary>

@@ -1,4 +1,5 @@
 using Cloning.Instances;
+using Cloning.Isolation;
 
 namespace Bgkvm.Control;
 
@@ -8,12 +9,18 @@ namespace Bgkvm.Control;
 /// <param name="Quiesce">The best way there is unless said otherwise.</param>
 /// <param name="TimeoutSeconds">From the request until the OS must be ready.</param>
 /// <param name="KeepDiscarded">Directory to keep what is discarded in, absolute; empty for the instance's own, null for not at all.</param>
+/// <param name="Priority">Idle unless said otherwise (background).</param>
+/// <param name="MaxDurationSeconds">How long it should take at most (background).</param>
+/// <param name="OnMaxDuration">What happens when that time is over.</param>
 internal sealed record RebootBody(
     RebootMode Mode = RebootMode.InPlace,
     ShutdownMode Shutdown = ShutdownMode.Clean,
     QuiesceMode Quiesce = QuiesceMode.Auto,
     int TimeoutSeconds = RebootBody.DefaultTimeoutSeconds,
-    string? KeepDiscarded = null)
+    string? KeepDiscarded = null,
+    RebootPriority Priority = RebootPriority.Idle,
+    int? MaxDurationSeconds = null,
+    OverrunAction OnMaxDuration = OverrunAction.Raise)
 {
     /// <summary>The default time-out, seconds.</summary>
     public const int DefaultTimeoutSeconds = 300;

@@ -1,3 +1,5 @@
+using Cloning.Isolation;
+
 namespace Cloning.Instances;
 
 /// <summary>What <c>bgkvm reboot</c> asks for.</summary>
@@ -8,4 +10,9 @@ namespace Cloning.Instances;
 /// <param name="KeepDiscarded">
 /// Background only: where to keep what is discarded, an absolute path; empty for the instance's directory, null for not at all.
 /// </param>
-public sealed record RebootRequest(RebootMode Mode, ShutdownMode Shutdown, QuiesceMode Quiesce, TimeSpan Timeout, string? KeepDiscarded = null);
+/// <param name="Priority">Background only: what the shadow may have of the host.</param>
+/// <param name="MaxDuration">Background only: how long it should take at most, from the request until ready; half of <paramref name="Timeout"/> if null.</param>
+/// <param name="OnMaxDuration">What happens when that time is over.</param>
+public sealed record RebootRequest(
+    RebootMode Mode, ShutdownMode Shutdown, QuiesceMode Quiesce, TimeSpan Timeout, string? KeepDiscarded = null,
+    RebootPriority Priority = RebootPriority.Idle, TimeSpan? MaxDuration = null, OverrunAction OnMaxDuration = OverrunAction.Raise);

@@ -4,6 +4,7 @@ using CowMemory;
 using Kvm.Interop;
 using VirtioBlk;
 using VirtioBlk.Store;
+using VirtioBlk.Turns;
 using Vmm.Machines;
 
 namespace Cloning.Shadow;
@@ -45,15 +46,17 @@ public static class ShadowProcess
         ulong size = MachineBuilder.MemoryBytes(begin.Config);
         MemoryFile frozen = MemoryFile.Adopt(descriptors[0], size);
         MemoryFile fresh = MemoryFile.Adopt(descriptors[1], size);
+        using DiskActivity foreground = DiskActivity.Adopt(descriptors[2]);
+        using BackgroundTurns turns = new(foreground);
         using ConsoleHub console = new(begin.Log, startOver: true);
         SystemDisk[] disks = [.. begin.Chains.Select(chain => SystemDisk.Open(begin.Layers, chain))];
 
         enter(RebootPhase.ShutDown);
-        ShutDown(host, begin, frozen, disks, console);
+        ShutDown(host, begin, frozen, disks, console, turns);
 
         enter(RebootPhase.Reset);
         using Machine machine = MachineBuilder.Build(
-            host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console);
+            host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console, turns);
         console.Channel.BeginAnew(); // what the old OS said on its way out is not the new one's
         using ReadyWatch watch = ReadyWatch.For(begin.Config, console);
         machine.Boot(MachineBuilder.BootSource(begin.Config));
@@ -67,6 +70,7 @@ public static class ShadowProcess
                 $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail}); its last words: {LastWords.Of(watch.Tail)}");
         }
 
+        turns.Release();
         machine.Pause();
         MachineState state = machine.NewState();
         machine.Save(state);
@@ -76,13 +80,13 @@ public static class ShadowProcess
 
     /// <summary>Lets the old OS end in its own time, or not at all.</summary>
     private static void ShutDown(
-        KvmHost host, ShadowMessage.Begin begin, MemoryFile frozen, SystemDisk[] disks, ConsoleHub console)
+        KvmHost host, ShadowMessage.Begin begin, MemoryFile frozen, SystemDisk[] disks, ConsoleHub console, BackgroundTurns turns)
     {
         List<IBlockBackend> persistent = [];
         foreach (DiskConfig disk in begin.Config.PersistentDisks)
             persistent.Add(new DiscardingDisk(RawDisk.Open(disk.Path, readOnly: true, DiskLock.None)));
         using (Machine machine = MachineBuilder.Build(
-            host, begin.Config, frozen, MemoryView.Private, disks, persistent, console))
+            host, begin.Config, frozen, MemoryView.Private, disks, persistent, console, turns))
         {
             if (begin.Shutdown == ShutdownMode.Clean)
             {
