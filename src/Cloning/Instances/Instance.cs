@@ -340,7 +340,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     {
         DiskManifest manifest = ManifestFile.Exists ? ManifestFile.Read() : FirstManifest();
         Overlays.DeleteStrays(Directory, manifest);
-        ShadowGroups.Sweep(new IsolationHost(), Config.Name);
+        _ = ShadowGroups.SweepAsync(new IsolationHost(), Config.Name);
         List<SystemDisk> disks = [];
         List<RawDisk> persistent = [];
         (Disks, PersistentDisks, Manifest) = ([], persistent, manifest);

@@ -38,7 +38,6 @@ internal sealed class IsolationHost : IIsolationHost
     /// <inheritdoc/>
     public void RemoveDirectory(string path) => _ = Try(() =>
     {
-        // Not ours to remove, or still busy for a moment: an empty cgroup costs nothing, and its name is not used again.
         if (Directory.Exists(path)) Directory.Delete(path);
     });
 

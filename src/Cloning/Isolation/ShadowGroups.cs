@@ -14,6 +14,9 @@ internal sealed class ShadowGroups : IDisposable
 {
     private static readonly string[] s_controllers = ["cpu", "io", "memory"];
 
+    private const int RemoveAttempts = 300;
+    private static readonly TimeSpan s_removeInterval = TimeSpan.FromMilliseconds(100);
+
     private readonly IIsolationHost _host;
     private readonly Dictionary<string, string> _path = []; // by controller
     private readonly Dictionary<string, string> _problem = []; // by controller
@@ -33,11 +36,8 @@ internal sealed class ShadowGroups : IDisposable
     /// <summary>Removes the groups of shadows that were killed together with their instance.</summary>
     /// <remarks>A shadow cannot remove its own: the kernel's worker for its VM is in there until the process is gone.</remarks>
     /// <param name="host">The host.</param>
-    /// <param name="instance">The instance's name. A group that still has a process in it stays.</param>
-    public static void Sweep(IIsolationHost host, string instance)
-    {
-        foreach (string left in Find(host, Name(instance, "*"))) host.RemoveDirectory(left);
-    }
+    /// <param name="instance">The instance's name; it has no shadow yet.</param>
+    public static Task SweepAsync(IIsolationHost host, string instance) => RemoveAsync(host, [.. Find(host, Name(instance, "*"))]);
 
     /// <summary>Groups of that name, wherever this process could have made them.</summary>
     public static IEnumerable<string> Find(IIsolationHost host, string pattern) =>
@@ -55,9 +55,17 @@ internal sealed class ShadowGroups : IDisposable
         : _problem.GetValueOrDefault(controller, $"no cgroup hierarchy with the {controller} controller is mounted");
 
     /// <summary>Removes the groups. The shadow is gone by then.</summary>
-    public void Dispose()
+    public void Dispose() => _ = RemoveAsync(_host, [.. _path.Values.Distinct()]);
+
+    /// <summary>A process that has ended, or its VM, may be in its group for a moment longer. What stays is for the next sweep.</summary>
+    private static async Task RemoveAsync(IIsolationHost host, string[] groups)
     {
-        foreach (string path in _path.Values.Distinct()) _host.RemoveDirectory(path);
+        for (int attempt = 0; attempt < RemoveAttempts; attempt++)
+        {
+            foreach (string path in groups) host.RemoveDirectory(path);
+            if (!Array.Exists(groups, host.Exists)) return;
+            await Task.Delay(s_removeInterval).ConfigureAwait(false);
+        }
     }
 
     private static string Name(string instance, string pid) => $"bgkvm-{instance}-shadow-{pid}";

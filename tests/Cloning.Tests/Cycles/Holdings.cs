@@ -23,7 +23,15 @@ internal sealed record Holdings(
             || line.Contains("kvm-vcpu", StringComparison.Ordinal)),
         Directory.EnumerateFiles(guest.Files.Path, "*", SearchOption.AllDirectories).Count(),
         guest.Instance.Status().ChainDepth,
-        ShadowGroups.Find(new IsolationHost(), "bgkvm-tiny-*").Count(),
+        CountGroups(guest),
         File.ReadAllText($"/proc/self/task/{Environment.ProcessId}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries).Length,
         report.CloneMicros, report.SwitchMicros, report.TotalMillis);
+
+    /// <summary>Groups of its shadows that are left when those that are still ending have had time to.</summary>
+    private static int CountGroups(TestInstance guest)
+    {
+        string[] Left() => [.. ShadowGroups.Find(new IsolationHost(), $"bgkvm-{guest.Config.Name}-*")];
+        SpinWait.SpinUntil(() => Left().Length == 0, TimeSpan.FromSeconds(30));
+        return Left().Length;
+    }
 }

@@ -20,6 +20,9 @@ internal sealed class FakeHost : IIsolationHost
     /// <summary>Paths below which nothing may be made or written.</summary>
     public List<string> ReadOnly { get; } = [];
 
+    /// <summary>Groups that still have a process.</summary>
+    public List<string> Busy { get; } = [];
+
     /// <summary>What a kernel puts into a new group, by controller.</summary>
     public Dictionary<string, string[]> FilesOf { get; } = new()
     {
@@ -93,6 +96,7 @@ internal sealed class FakeHost : IIsolationHost
 
     public void RemoveDirectory(string path)
     {
+        if (Busy.Contains(path)) return;
         _directories.Remove(path);
         foreach (string file in _files.Keys.Where(file => file.StartsWith(path + "/", StringComparison.Ordinal)).ToArray()) _files.Remove(file);
     }

@@ -163,14 +163,28 @@ public sealed class ShadowIsolationTests : IDisposable
     }
 
     [Fact]
-    public void What_a_killed_instance_left_is_swept_up_and_another_instance_is_left_alone()
+    public async Task What_a_killed_instance_left_is_swept_up_and_another_instance_is_left_alone()
     {
         FakeHost host = new FakeHost { Privileged = true }.Unified("/sys/fs/cgroup", ("/", "cpu"), ("/system.slice", "cpu"), ("/system.slice/a.service", ""));
         host.MakeDirectory("/sys/fs/cgroup/bgkvm-demo-shadow-1");
         host.MakeDirectory("/sys/fs/cgroup/system.slice/bgkvm-demo-shadow-2");
         host.MakeDirectory("/sys/fs/cgroup/system.slice/bgkvm-demo-2-shadow-3");
-        ShadowGroups.Sweep(host, "demo");
+        await ShadowGroups.SweepAsync(host, "demo");
         Assert.Equal(["/sys/fs/cgroup/system.slice/bgkvm-demo-2-shadow-3"], host.Groups);
+    }
+
+    [Fact]
+    public async Task A_group_whose_shadow_is_still_ending_goes_when_it_has()
+    {
+        FakeHost host = new FakeHost { Privileged = true }.Unified("/sys/fs/cgroup", ("/", "cpu"));
+        string group = "/sys/fs/cgroup/bgkvm-demo-shadow-1";
+        host.MakeDirectory(group);
+        host.Busy.Add(group);
+        Task swept = ShadowGroups.SweepAsync(host, "demo");
+        Assert.False(swept.IsCompleted);
+        host.Busy.Clear();
+        await swept;
+        Assert.Empty(host.Groups);
     }
 
     public void Dispose() => _foreground.Dispose();

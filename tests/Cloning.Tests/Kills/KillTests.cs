@@ -15,6 +15,7 @@ public sealed class KillTests : IDisposable
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(180);
     private readonly string _root = Directory.CreateTempSubdirectory("bgkvm-kill-").FullName;
+    private readonly List<int> _gone = []; // shadows of killed instances
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
 
@@ -99,6 +100,7 @@ public sealed class KillTests : IDisposable
 
             using TestInstance again = new('Z', mount);
             again.Ask('v', "<Z>");
+            AssertSwept();
             Assert.True(again.Record(ledger.Last + 1));
         }
         finally
@@ -139,16 +141,22 @@ public sealed class KillTests : IDisposable
         Assert.True(SpinWait.SpinUntil(() => (seen = IsStuck() ? seen + 1 : 0) >= 20, s_limit), "the instance did not get stuck");
     }
 
-    private static void AssertNothingLeft(KillLedger ledger)
+    private void AssertNothingLeft(KillLedger ledger)
     {
         foreach (int shadow in ledger.Shadows.Distinct())
         {
             Assert.True(SpinWait.SpinUntil(() => IsGone(shadow), s_limit), $"the shadow {shadow} is still there");
-            Assert.Empty(ShadowGroups.Find(new IsolationHost(), $"bgkvm-tiny-shadow-{shadow}"));
         }
 
+        _gone.AddRange(ledger.Shadows);
         ledger.Shadows.Clear();
     }
+
+    /// <summary>What the cgroups of the killed instances' shadows left has gone with the start that followed.</summary>
+    private void AssertSwept() => Assert.True(
+        SpinWait.SpinUntil(
+            () => !_gone.SelectMany(shadow => ShadowGroups.Find(new IsolationHost(), $"bgkvm-tiny-shadow-{shadow}")).Any(), s_limit),
+        "a shadow's cgroup is still there");
 
     // Whoever adopted it may not have waited for it yet.
     private static bool IsGone(int pid)
