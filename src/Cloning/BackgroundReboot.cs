@@ -17,6 +17,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
     private readonly Dictionary<RebootPhase, TimeSpan> _entered = [];
     private long _cloneMicros, _quiesceMicros;
     private bool _readOnly;
+    private string? _note, _lastAnswer;
 
     /// <summary>Runs it. Blocks; on a thread of its own.</summary>
     /// <returns>Switched or Aborted; it does not throw for what goes wrong on the way.</returns>
@@ -26,30 +27,30 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         limit.CancelAfter(request.Timeout);
         try
         {
-            Enter(RebootPhase.Prepare);
+            Enter(RebootPhase.Prepare, null);
             using ForkPreparation prepared =
                 ForkPreparation.Make(instance, request, shadow => instance.ShadowPid = shadow, limit.Token);
             using IDisposable givenUp = prepared.Shadow.EndWhen(limit.Token);
             limit.Token.ThrowIfCancellationRequested();
 
-            Enter(RebootPhase.Fork);
+            Enter(RebootPhase.Fork, null);
             _cloneMicros = ForkPause.Run(instance, prepared).Micros;
             prepared.StartShadow(request);
 
-            ShadowMessage.Ready ready = prepared.Shadow.WaitReady(Enter, limit.Token);
-            Enter(RebootPhase.Ready);
+            ShadowMessage.Ready ready = WaitReady(prepared.Shadow, limit.Token);
+            Enter(RebootPhase.Ready, null);
             using SwitchPreparation next = SwitchPreparation.Make(instance, prepared, ready);
             bool synced = Quiesce.Sync(instance, request.Quiesce, request.Timeout - _clock.Elapsed, limit.Token);
             limit.Token.ThrowIfCancellationRequested();
             // From here on it is no longer given up: a guest cannot be told from outside to make its file systems writable again.
             if (_readOnly = synced) _quiesceMicros = Quiesce.Remount(instance);
 
-            Enter(RebootPhase.Switch);
+            Enter(RebootPhase.Switch, null);
             SwitchResult switched = SwitchPause.Run(instance, prepared, next);
 
-            Enter(RebootPhase.After);
+            Enter(RebootPhase.After, null);
             long discarded = Aftermath.Run(instance, switched, ready.LastLine);
-            return Report(RebootOutcome.Switched, null, switched.Pause.Micros, discarded) with
+            return Report(RebootOutcome.Switched, _note, switched.Pause.Micros, discarded) with
             {
                 DiscardedPath = prepared.DiscardedPath,
             };
@@ -64,7 +65,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             if (_readOnly) reason += "; quiescing has left its file systems read-only: mount -o remount,rw makes them writable again";
             instance.Log.Aborted(reason, e);
             Reshare.AfterAbort(instance);
-            return Report(RebootOutcome.Aborted, reason, 0, 0);
+            return Report(RebootOutcome.Aborted, reason, 0, 0) with { LastLines = LastLines(e, limit.Token) };
         }
         finally
         {
@@ -73,15 +74,47 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         }
     }
 
-    private string TimedOut() => _entered.ContainsKey(RebootPhase.ShutDown)
-        ? $"the OS was not ready within {request.Timeout.TotalSeconds:0} s; its last words: " + LastWords.OfLog(instance.Directory.ShadowLog)
-        : $"the shadow process did not begin within {request.Timeout.TotalSeconds:0} s";
+    /// <summary>Lets the shadow work, and asks the ready command as soon as the new OS boots.</summary>
+    private ShadowMessage.Ready WaitReady(ShadowHandle shadow, CancellationToken givenUp)
+    {
+        ReadyCommand? command = null;
+        try
+        {
+            return shadow.WaitReady(
+                (phase, note) =>
+                {
+                    Enter(phase, note);
+                    if (phase == RebootPhase.Boot)
+                        command = ReadyCommand.Of(instance.Config, instance.Directory, inShadow: true, shadow.CountAsReady);
+                },
+                givenUp);
+        }
+        finally
+        {
+            command?.Dispose();
+            _lastAnswer = command?.LastAnswer;
+        }
+    }
 
-    private void Enter(RebootPhase phase)
+    private string TimedOut()
+    {
+        if (!_entered.ContainsKey(RebootPhase.ShutDown)) return $"the shadow process did not begin within {request.Timeout.TotalSeconds:0} s";
+        string reason = $"the OS was not ready within {request.Timeout.TotalSeconds:0} s";
+        return _lastAnswer is null ? reason : $"{reason}: its ready command {_lastAnswer}";
+    }
+
+    /// <summary>What the new OS printed last, if it is the OS that failed.</summary>
+    private IReadOnlyList<string>? LastLines(Exception failure, CancellationToken givenUp) =>
+        failure is ShadowException { LastLines: { } lines } ? lines
+        : givenUp.IsCancellationRequested && _entered.ContainsKey(RebootPhase.Boot) ? ConsoleTail.OfLog(instance.Directory.ShadowLog)
+        : null;
+
+    private void Enter(RebootPhase phase, string? note)
     {
         _entered[phase] = _clock.Elapsed;
+        _note ??= note;
         instance.Phase = phase;
-        progress.Report(new RebootProgress(phase, _clock.ElapsedMilliseconds, null));
+        progress.Report(new RebootProgress(phase, _clock.ElapsedMilliseconds, note));
     }
 
     private RebootReport Report(RebootOutcome outcome, string? reason, long switching, long discarded)

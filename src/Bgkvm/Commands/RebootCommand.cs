@@ -33,6 +33,12 @@ internal sealed class RebootCommand : CliCommand
         DefaultValueFactory = _ => RebootBody.DefaultTimeoutSeconds,
     };
 
+    private readonly NumberOption _shutdownTimeout = new("--shutdown-timeout", 1, ControlRoutes.MaximumTimeoutSeconds)
+    {
+        Description = "How long the old OS may take to shut down before it is reset (default half of --timeout).",
+        HelpName = "SECONDS",
+    };
+
     private readonly Option<string> _keep = new("--keep-discarded")
     {
         Description = "Keep what the switch discards, in a new directory in DIR (default: the instance's own; background only).",
@@ -52,12 +58,14 @@ internal sealed class RebootCommand : CliCommand
         """)
     {
         Add(_name);
-        Option[] options = [_background, _shutdown, _quiesce, _timeout, _keep, _json];
+        Option[] options = [_background, _shutdown, _quiesce, _timeout, _shutdownTimeout, _keep, _json];
         foreach (Option option in options) Add(option);
         Validators.Add(result =>
         {
             if (result.GetResult(_quiesce) is not null && !result.GetValue(_background))
                 result.AddError("--quiesce is for --background only");
+            if (result.GetResult(_shutdownTimeout) is not null && result.GetValue(_shutdown) == ShutdownMode.Reset)
+                result.AddError("--shutdown-timeout is for --shutdown clean");
             if (result.GetResult(_keep) is not null && !result.GetValue(_background))
                 result.AddError("--keep-discarded is for --background only");
         });
@@ -72,7 +80,8 @@ internal sealed class RebootCommand : CliCommand
             parsed.GetValue(_shutdown),
             parsed.GetValue(_quiesce),
             parsed.GetValue(_timeout),
-            parsed.GetResult(_keep) is null ? null : parsed.GetValue(_keep) is { Length: > 0 } keep ? Path.GetFullPath(keep) : "");
+            parsed.GetResult(_keep) is null ? null : parsed.GetValue(_keep) is { Length: > 0 } keep ? Path.GetFullPath(keep) : "",
+            parsed.GetResult(_shutdownTimeout) is null ? null : parsed.GetValue(_shutdownTimeout));
         using ControlClient client = new(directory);
         RebootReport report;
         if (parsed.GetValue(_json))

@@ -73,6 +73,12 @@ internal sealed class StartCommand : CliCommand
         HelpName = "REGEX",
     };
 
+    private readonly Option<string> _readyCommand = new("--ready-command")
+    {
+        Description = "Shell command that succeeds on the host when the OS is up; asked every second, in place of --ready.",
+        HelpName = "COMMAND",
+    };
+
     private readonly Option<bool> _detach = new("--detach") { Description = "Return as soon as the machine runs." };
 
     /// <summary>Creates it.</summary>
@@ -88,7 +94,7 @@ internal sealed class StartCommand : CliCommand
         """)
     {
         Add(_name);
-        Option[] options = [_disks, _persistent, _kernel, _firmware, _initrd, _append, _memory, _cpus, _ready, _detach];
+        Option[] options = [_disks, _persistent, _kernel, _firmware, _initrd, _append, _memory, _cpus, _ready, _readyCommand, _detach];
         foreach (Option option in options) Add(option);
         _append.Validators.Add(AtMost2047Bytes);
         SetAction((parsed, _) => Execute(parsed));
@@ -152,7 +158,8 @@ internal sealed class StartCommand : CliCommand
             Given(_append),
             GivenNumber(_memory),
             GivenNumber(_cpus),
-            Given(_ready));
+            Given(_ready),
+            Given(_readyCommand));
         InstanceDirectory directory = InstanceDirectory.Of(parsed.GetRequiredValue(_name));
         int pid = Launcher.Start(directory, options);
         if (!parsed.GetValue(_detach)) return await ConsoleSession.RunAsync(directory);

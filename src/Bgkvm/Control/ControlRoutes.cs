@@ -45,7 +45,13 @@ internal sealed class ControlRoutes
             throw new BadRequestException("keepDiscarded is for background reboots: one in place discards nothing");
         RebootRun run = RebootRun.Start(
             _instance,
-            new RebootRequest(body.Mode, body.Shutdown, body.Quiesce, Seconds(body.TimeoutSeconds), body.KeepDiscarded),
+            new RebootRequest(
+                body.Mode,
+                body.Shutdown,
+                body.Quiesce,
+                Seconds(body.TimeoutSeconds),
+                body.KeepDiscarded,
+                body.ShutdownTimeoutSeconds is { } limit ? Seconds(limit, "shutdownTimeoutSeconds") : null),
             _log);
         // From here on a client that goes away ends the answer, not the reboot.
         if (context.Request.Headers.Accept.Any(accept => accept?.Contains(EventStream, StringComparison.Ordinal) == true))
@@ -123,9 +129,9 @@ internal sealed class ControlRoutes
         return context.Response.Body.WriteAsync(body, context.RequestAborted).AsTask();
     }
 
-    private static TimeSpan Seconds(int seconds) => seconds is >= 1 and <= MaximumTimeoutSeconds
+    private static TimeSpan Seconds(int seconds, string member = "timeoutSeconds") => seconds is >= 1 and <= MaximumTimeoutSeconds
         ? TimeSpan.FromSeconds(seconds)
-        : throw new BadRequestException($"timeoutSeconds must be 1 to {MaximumTimeoutSeconds}");
+        : throw new BadRequestException($"{member} must be 1 to {MaximumTimeoutSeconds}");
 
     /// <summary>Turns every failure into a problem document.</summary>
     private static async Task AnswerProblems(HttpContext context, RequestDelegate next, ILogger log)

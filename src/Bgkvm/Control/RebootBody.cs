@@ -8,12 +8,14 @@ namespace Bgkvm.Control;
 /// <param name="Quiesce">The best way there is unless said otherwise.</param>
 /// <param name="TimeoutSeconds">From the request until the OS must be ready.</param>
 /// <param name="KeepDiscarded">Directory to keep what is discarded in, absolute; empty for the instance's own, null for not at all.</param>
+/// <param name="ShutdownTimeoutSeconds">How long the old OS may take to shut down; null for half of the time-out.</param>
 internal sealed record RebootBody(
     RebootMode Mode = RebootMode.InPlace,
     ShutdownMode Shutdown = ShutdownMode.Clean,
     QuiesceMode Quiesce = QuiesceMode.Auto,
     int TimeoutSeconds = RebootBody.DefaultTimeoutSeconds,
-    string? KeepDiscarded = null)
+    string? KeepDiscarded = null,
+    int? ShutdownTimeoutSeconds = null)
 {
     /// <summary>The default time-out, seconds.</summary>
     public const int DefaultTimeoutSeconds = 300;

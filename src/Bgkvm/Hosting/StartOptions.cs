@@ -11,6 +11,7 @@ namespace Bgkvm.Hosting;
 /// <param name="MemoryMiB">Guest memory, MiB.</param>
 /// <param name="Cpus">vCPUs.</param>
 /// <param name="Ready">Ready pattern.</param>
+/// <param name="ReadyCommand">Ready command.</param>
 internal sealed record StartOptions(
     IReadOnlyList<DiskConfig>? Disks,
     string? Kernel,
@@ -19,12 +20,13 @@ internal sealed record StartOptions(
     string? Append,
     int? MemoryMiB,
     int? Cpus,
-    string? Ready)
+    string? Ready,
+    string? ReadyCommand)
 {
     private const int DefaultMemoryMiB = 512;
 
     /// <summary>Whether the command line says nothing but the name.</summary>
-    public bool IsEmpty => this == new StartOptions(null, null, null, null, null, null, null, null);
+    public bool IsEmpty => this == new StartOptions(null, null, null, null, null, null, null, null, null);
 
     /// <summary>The configuration of a new instance.</summary>
     /// <exception cref="InstanceException">Something that must be said is not.</exception>
@@ -44,6 +46,8 @@ internal sealed record StartOptions(
     /// <exception cref="InstanceException">Its system disks would change.</exception>
     public InstanceConfig Over(InstanceConfig stored)
     {
+        if (Ready is not null && ReadyCommand is not null)
+            throw new InstanceException("--ready and --ready-command exclude each other", ExitCode.Usage);
         InstanceConfig chosen = ChooseBoot(stored);
         return chosen with
         {
@@ -53,6 +57,7 @@ internal sealed record StartOptions(
             MemoryMiB = MemoryMiB ?? stored.MemoryMiB,
             Cpus = Cpus ?? stored.Cpus,
             ReadyPattern = Ready ?? stored.ReadyPattern,
+            ReadyCommand = ReadyCommand ?? (Ready is null ? stored.ReadyCommand : null),
         };
     }
 

@@ -3,14 +3,14 @@ using System.Text.RegularExpressions;
 
 namespace Cloning.Instances;
 
-/// <summary>Waits for the guest to say that it is up: a regular expression on what its console prints from now on.</summary>
+/// <summary>Waits for the guest to say something, such as that it is up: a regular expression on what its console prints from now on.</summary>
 public sealed class ReadyWatch : IDisposable
 {
     private const int WindowChars = 4096;
 
     private readonly Regex _pattern;
     private readonly StringBuilder _window = new();
-    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IDisposable _attachment;
 
     /// <summary>Starts watching.</summary>
@@ -22,8 +22,8 @@ public sealed class ReadyWatch : IDisposable
         _attachment = console.Attach(Look, replay: 0);
     }
 
-    /// <summary>Completes when the pattern has appeared.</summary>
-    public Task Ready => _ready.Task;
+    /// <summary>Completes when the pattern has appeared, with what <see cref="Tail"/> was at that moment.</summary>
+    public Task<string> Ready => _ready.Task;
 
     /// <summary>What the guest printed on its last, unfinished line: normally the login prompt.</summary>
     public string LastLine
@@ -70,7 +70,9 @@ public sealed class ReadyWatch : IDisposable
         {
             _window.Append(Encoding.Latin1.GetString(output.Span));
             if (_window.Length > WindowChars) _window.Remove(0, _window.Length - WindowChars);
-            if (!_ready.Task.IsCompleted && _pattern.IsMatch(_window.ToString())) _ready.TrySetResult();
+            if (_ready.Task.IsCompleted) return;
+            string window = _window.ToString();
+            if (_pattern.IsMatch(window)) _ready.TrySetResult(window);
         }
     }
 }

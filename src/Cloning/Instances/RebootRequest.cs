@@ -8,4 +8,15 @@ namespace Cloning.Instances;
 /// <param name="KeepDiscarded">
 /// Background only: where to keep what is discarded, an absolute path; empty for the instance's directory, null for not at all.
 /// </param>
-public sealed record RebootRequest(RebootMode Mode, ShutdownMode Shutdown, QuiesceMode Quiesce, TimeSpan Timeout, string? KeepDiscarded = null);
+/// <param name="ShutdownTimeout">How long the old OS may take to shut down before it is reset; null for half the time-out.</param>
+public sealed record RebootRequest(
+    RebootMode Mode,
+    ShutdownMode Shutdown,
+    QuiesceMode Quiesce,
+    TimeSpan Timeout,
+    string? KeepDiscarded = null,
+    TimeSpan? ShutdownTimeout = null)
+{
+    /// <summary>How long the old OS may take to shut down before it is reset.</summary>
+    public TimeSpan ShutdownLimit => ShutdownTimeout ?? Timeout / 2;
+}
