@@ -55,7 +55,7 @@ public sealed class PartsTests
         DiskConfig disk = new("/d", "raw", false), other = new("/e", "raw", false);
         DiskConfig p = new("/p", "raw", false, Persistent: true), q = p with { Path = "/q" }, r = p with { Path = "/r" };
         InstanceConfig stored = new("demo", [p, disk, other], "/k", "/i", "quiet", 512, 1, "login:");
-        StartOptions nothing = new(null, null, null, null, null, null, null, null);
+        StartOptions nothing = new(null, null, null, null, null, null, null, null, null);
 
         Assert.Equal(stored, nothing.Over(stored));
         Assert.Equal(

@@ -86,7 +86,7 @@ public sealed class BackgroundRebootTests
         RebootReport aborted = await guest.RebootInBackground(boot == TinyOsBoot.Hangs ? TimeSpan.FromSeconds(8) : null);
 
         Assert.Equal((RebootOutcome.Aborted, reason), (aborted.Outcome, aborted.Reason));
-        Assert.Contains(lastLine, Assert.NotNull(aborted.LastLines));
+        Assert.Contains(lastLine, aborted.LastLines!);
         await AssertUnharmed(guest);
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Cloning.Instances;
 using Xunit;
 
@@ -6,9 +7,6 @@ namespace Cloning.Tests;
 /// <summary>A command on the host that tells when an OS is up, asked about real guests.</summary>
 public sealed class ReadyCommandTests
 {
-    // Any guest of this class would be ready at its prompt: only the command keeps the reboot waiting.
-    private const string Never = "exit 7";
-
     [Fact]
     public async Task It_is_asked_until_it_succeeds_and_sees_the_OS_that_boots()
     {
@@ -22,8 +20,9 @@ public sealed class ReadyCommandTests
         Assert.Equal((RebootOutcome.Switched, (string?)null), (report.Outcome, report.Reason));
         guest.Ask('v', "<2>");
         string[] shadow = [.. File.ReadLines(Path.Combine(guest.Root, "seen")).Where(line => line.Contains(" shadow ", StringComparison.Ordinal))];
-        Assert.Equal($"tiny shadow 1 {guest.Files.ShadowConsoleSocket} {guest.Files.ShadowLog}", shadow[0]);
-        Assert.Equal($"tiny shadow 2 {guest.Files.ShadowConsoleSocket} {guest.Files.ShadowLog}", shadow[^1]);
+        Assert.True(shadow.Length >= 2);
+        Assert.Equal(
+            Enumerable.Range(1, shadow.Length).Select(n => $"tiny shadow {n} {guest.Files.ShadowConsoleSocket} {guest.Files.ShadowLog}"), shadow);
     }
 
     [Fact]
@@ -44,34 +43,53 @@ public sealed class ReadyCommandTests
     }
 
     [Fact]
-    public async Task One_that_never_succeeds_ends_with_the_time_out_and_with_its_exit_status()
-    {
-        using TestInstance guest = WithCommand(Never);
-        guest.Install('2');
-        RebootReport report = await guest.RebootInBackground(TimeSpan.FromSeconds(8));
-
-        Assert.Equal(
-            (RebootOutcome.Aborted, "the OS was not ready within 8 s: its ready command last failed with exit status 7"),
-            (report.Outcome, report.Reason));
-        Assert.Contains("login:", Assert.NotNull(report.LastLines));
-        Assert.Equal(InstanceState.Booting, guest.Instance.Status().State);
-    }
-
-    [Fact]
     public async Task One_that_hangs_is_ended_with_all_it_has_started_when_the_reboot_is()
     {
         using TestInstance guest = WithCommand("""
             test "$BGKVM_BOOT" = shadow || exit 1
-            sleep 1000 & echo $! >{0}/child; echo waiting; wait
+            echo waiting; sleep 1000 & echo $! >{0}/child; wait
             """);
+        string child = Fifo(Path.Combine(guest.Root, "child"));
         guest.Install('2');
-        RebootReport report = await guest.RebootInBackground(TimeSpan.FromSeconds(8));
+        Task<RebootReport> reboot = guest.RebootInBackground();
+        string pid = (await File.ReadAllTextAsync(child, TestContext.Current.CancellationToken)).Trim();
+        await guest.Instance.StopAsync(force: true, TimeSpan.FromMinutes(2));
 
-        Assert.Equal((RebootOutcome.Aborted, "the OS was not ready within 8 s"), (report.Outcome, report.Reason));
+        Assert.Equal(RebootOutcome.Aborted, (await reboot).Outcome);
         Assert.Equal("waiting\n", await File.ReadAllTextAsync(guest.Files.ReadyLog, TestContext.Current.CancellationToken));
-        string child = (await File.ReadAllTextAsync(Path.Combine(guest.Root, "child"), TestContext.Current.CancellationToken)).Trim();
-        Assert.False(File.Exists($"/proc/{child}/cmdline") && File.ReadAllText($"/proc/{child}/cmdline").StartsWith("sleep", StringComparison.Ordinal));
+        Assert.False(IsAsleep(pid));
     }
+
+    [Fact]
+    public async Task What_it_answers_is_remembered_and_it_is_asked_again()
+    {
+        using TestInstance guest = WithCommand("exit 0");
+        InstanceConfig config = guest.Config with { ReadyCommand = $"echo $BGKVM_ATTEMPT >{Fifo(Path.Combine(guest.Root, "asked"))}; exit 7" };
+        bool ready = false;
+        using (ReadyCommand command = ReadyCommand.Of(config, guest.Files, inShadow: false, () => ready = true)!)
+        {
+            for (int attempt = 1; attempt <= 3; attempt++)
+            {
+                Assert.Equal($"{attempt}\n", await File.ReadAllTextAsync(Path.Combine(guest.Root, "asked"), TestContext.Current.CancellationToken));
+                if (attempt > 1) Assert.Equal("last failed with exit status 7", command.LastAnswer);
+            }
+        }
+
+        Assert.False(ready);
+        Assert.Null(ReadyCommand.Of(guest.Config with { ReadyCommand = null }, guest.Files, inShadow: false, () => { }));
+    }
+
+    private static string Fifo(string path)
+    {
+        using Process made = Process.Start("mkfifo", path);
+        made.WaitForExit();
+        Assert.Equal(0, made.ExitCode);
+        return path;
+    }
+
+    // A zombie has no command line any more.
+    private static bool IsAsleep(string pid) =>
+        Directory.Exists($"/proc/{pid}") && File.ReadAllText($"/proc/{pid}/cmdline").StartsWith("sleep", StringComparison.Ordinal);
 
     private static TestInstance WithCommand(string command) =>
         new('1', configure: config => config with

@@ -10,6 +10,7 @@ internal sealed class ChoiceOption<T> : Option<T> where T : struct, Enum
     {
         string[] words = [.. Enum.GetNames<T>().Select(word => word.ToLowerInvariant())];
         HelpName = string.Join('|', words);
+        CompletionSources.Add(words);
         CustomParser = result =>
         {
             int choice = Array.IndexOf(words, result.Tokens[0].Value);
