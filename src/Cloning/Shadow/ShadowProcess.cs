@@ -63,7 +63,8 @@ public static class ShadowProcess
         using BootWatch watch = new(console, begin.Config.ReadyCommand is null ? ReadyWatch.Parse(begin.Config.ReadyPattern) : null);
         machine.Boot(MachineBuilder.BootSource(begin.Config));
         console.Connect(machine.Console);
-        using IDisposable served = serve(begin.Console, console);
+        // For the ready command alone: nobody else has any business there.
+        using IDisposable? served = begin.Config.ReadyCommand is null ? null : serve(begin.Console, console);
 
         enter(RebootPhase.Boot, null);
         machine.Run();
