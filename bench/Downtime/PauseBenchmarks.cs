@@ -1,149 +1,55 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Runtime.CompilerServices;
 using BenchmarkDotNet.Attributes;
 using Cloning;
-using Cloning.Disks;
-using Cloning.Instances;
-using CowMemory;
-using Vmm.Machines;
+using Pauses;
 
 namespace Downtime;
 
 /// <summary>
-/// The two pauses of a background reboot against memory size, at the level of KVM: no disks, one vCPU, all memory touched by the
-/// guest. Each iteration moves the running guest into a machine made beforehand, then goes back to where it was.
+/// The two pauses of a background reboot against memory size and vCPUs, at the level of KVM: no disks, all memory touched by the
+/// guest. Each iteration is a <see cref="PauseCycle"/>.
 /// </summary>
 /// <remarks>Not sealed, and public, because BenchmarkDotNet derives from it.</remarks>
-[SuppressMessage("Design", "CA1001", Justification = "GoBack and Stop dispose: BenchmarkDotNet calls them.")]
+[SuppressMessage("Design", "CA1001", Justification = "Stop disposes: BenchmarkDotNet calls it.")]
 public class PauseBenchmarks
 {
-    private const int CopyChunk = 64 << 20;
-    private KvmHost _host = null!;
-    private WorkerMachine _running = null!;
-    private WorkerMachine _next = null!;
-    private MemoryFile _otherMemory = null!;
-    private MachineState _state = null!;
-    private ManifestFile _manifest = null!;
-    private string _directory = "";
-
-    /// <summary>What to measure; main chooses.</summary>
-    public static IReadOnlyList<int> Sizes { get; internal set; } = [];
+    private PauseCycle _cycle = null!;
 
     /// <summary>The guest's memory.</summary>
-    [ParamsSource(nameof(Sizes))]
+    [ParamsSource(typeof(Plan), nameof(Plan.MemorySizes))]
     public int MemoryMiB { get; set; }
 
-    [GlobalSetup(Target = nameof(Clone))]
-    public void StartForClone() => Start();
+    /// <summary>The guest's vCPUs; all of them run.</summary>
+    [ParamsSource(typeof(Plan), nameof(Plan.CpuCounts))]
+    public int Cpus { get; set; }
 
-    [GlobalSetup(Target = nameof(FullCopy))]
-    public void StartForFullCopy()
-    {
-        Start();
-        // All its pages exist after the warm-up: the baseline pays for copying only.
-        _otherMemory = MemoryFile.Create("downtime-copy", _running.Machine.Memory.Layout.SizeBytes);
-    }
+    [GlobalSetup(Target = nameof(Clone))]
+    public void StartForClone() => _cycle = new PauseCycle(PauseKind.Clone, Cpus, MemoryMiB);
 
     [GlobalSetup(Target = nameof(Switch))]
-    public void StartForSwitch()
-    {
-        Start();
-        _directory = Directory.CreateTempSubdirectory("bgkvm-downtime-").FullName;
-        _manifest = new ManifestFile(new InstanceDirectory(_directory));
-        // What a shadow does: it brings a guest up in memory of its own and hands over memory and state.
-        using WorkerMachine shadow = WorkerMachine.Started(_host, _running.Machine.Memory.Layout.SizeBytes);
-        shadow.Machine.Pause();
-        shadow.Machine.Save(_state);
-        _otherMemory = shadow.Machine.File.Duplicate();
-    }
+    public void StartForSwitch() => _cycle = new PauseCycle(PauseKind.Switch, Cpus, MemoryMiB);
 
-    [IterationSetup(Target = nameof(Clone))]
-    public void PrepareClone() => Prepare(_running.Machine.File, MemoryView.Private);
-
-    [IterationSetup(Target = nameof(FullCopy))]
-    public void PrepareFullCopy() => Prepare(_otherMemory, MemoryView.Shared);
-
-    [IterationSetup(Target = nameof(Switch))]
-    public void PrepareSwitch()
-    {
-        Prepare(_otherMemory, MemoryView.Shared);
-        _next.Machine.Load(_state);
-        _manifest.Stage(new DiskManifest(DiskManifest.CurrentVersion, 1, [[new Layer("layer-1.qcow2", "qcow2")]]));
-    }
+    [IterationSetup]
+    public void Prepare() => _cycle.Prepare();
 
     /// <summary>The fork: the guest goes on in a private copy-on-write view of the same memory.</summary>
     [Benchmark]
-    public long Clone() =>
-        Sampled(() => MachineMove.Run(_running.Machine, _next.Machine, _state, whilePaused: static () => { }));
+    public long Clone() => Taken(nameof(Clone));
 
     /// <summary>The switch: the old guest stops, one rename commits, the rebooted guest, loaded already, runs.</summary>
     [Benchmark]
-    public long Switch() => Sampled(() =>
-    {
-        Pause pause = Pause.Begin();
-        _running.Machine.Pause();
-        if (_running.Machine.Exited.IsCompleted) throw new InvalidOperationException("the guest ended before the switch");
-        _manifest.Commit();
-        _next.Machine.Run();
-        return pause.EndsWith(_next.Machine);
-    });
+    public long Switch() => Taken(nameof(Switch));
 
-    /// <summary>What a clone would be without copy-on-write: all memory is copied while the guest stands still.</summary>
-    [Benchmark(Baseline = true)]
-    public long FullCopy() => Sampled(() => MachineMove.Run(_running.Machine, _next.Machine, _state, CopyAllMemory));
-
-    /// <summary>Back to the guest as it was: what it became was good if it counts.</summary>
     [IterationCleanup]
-    public void GoBack()
-    {
-        _next.AwaitCounting();
-        _next.Dispose();
-        _running.Machine.Run();
-    }
+    public void GoBack() => _cycle.GoBack();
 
     [GlobalCleanup]
-    public void Stop()
-    {
-        _running.Dispose();
-        _otherMemory?.Dispose();
-        _host.Dispose();
-        if (_directory.Length > 0) Directory.Delete(_directory, recursive: true);
-    }
+    public void Stop() => _cycle.Dispose();
 
-    private void Start()
+    private long Taken(string method)
     {
-        _host = KvmHost.Open();
-        _running = WorkerMachine.Started(_host, (ulong)MemoryMiB << 20);
-        _state = _running.Machine.NewState();
-    }
-
-    private void Prepare(MemoryFile memory, MemoryView view)
-    {
-        _next = new WorkerMachine(_host, memory.Duplicate(), view);
-        _running.AwaitCounting();
-    }
-
-    private long Sampled(Func<Pause> pause, [CallerMemberName] string benchmark = "")
-    {
-        long allocated = GC.GetAllocatedBytesForCurrentThread();
-        Pause taken = pause();
-        allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
-        PauseSample sample = new(taken.Micros, allocated);
-        PauseSamples.Add(benchmark, MemoryMiB, sample);
-        return sample.Micros;
-    }
-
-    private void CopyAllMemory()
-    {
-        GuestMemory from = _running.Machine.Memory, into = _next.Machine.Memory;
-        foreach (GuestRegion region in from.Layout.Regions)
-        {
-            for (ulong at = 0; at < region.Length; at += CopyChunk)
-            {
-                int length = (int)Math.Min(CopyChunk, region.Length - at);
-                Gpa address = region.Start + at;
-                from.Read(address, length).CopyTo(into.Write(address, length));
-            }
-        }
+        Pause pause = new();
+        _cycle.Take(pause);
+        return PauseSamples.Add(method, MemoryMiB, Cpus, pause.Micros, pause.AllocatedBytes);
     }
 }

@@ -6,7 +6,7 @@ using BenchmarkDotNet.Running;
 namespace Downtime;
 
 /// <summary>A column over <see cref="PauseSamples"/>.</summary>
-internal sealed class PauseColumn(string name, string legend, Func<PauseSample, long> value, double rank) : IColumn
+internal sealed class PauseColumn(string name, string legend, Func<PauseSample, long?> value, double rank) : IColumn
 {
     /// <summary>p50, p95, p99 and the maximum of the pause, and what it allocated.</summary>
     internal static readonly IColumn[] s_all =
@@ -32,8 +32,8 @@ internal sealed class PauseColumn(string name, string legend, Func<PauseSample, 
 
     public string GetValue(Summary summary, BenchmarkCase benchmarkCase)
     {
-        long[] sorted = [.. PauseSamples.Of(summary, benchmarkCase).Select(value).Order()];
-        if (sorted.Length == 0) return "?";
+        long[] sorted = [.. PauseSamples.Of(summary, benchmarkCase).Select(value).OfType<long>().Order()];
+        if (sorted.Length == 0) return "-";
         int index = Math.Max((int)Math.Ceiling(rank * sorted.Length) - 1, 0);
         return sorted[index].ToString(CultureInfo.InvariantCulture);
     }

@@ -2,8 +2,7 @@ using System.Globalization;
 using BenchmarkDotNet.Columns;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Engines;
-using BenchmarkDotNet.Exporters;
-using BenchmarkDotNet.Exporters.Json;
+using BenchmarkDotNet.Filters;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Loggers;
 using BenchmarkDotNet.Reports;
@@ -11,32 +10,39 @@ using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Downtime;
 using Perfolizer.Mathematics.OutlierDetection;
+using Report;
 
-const int QuickIterations = 10, FullIterations = 100;
-if (args is not ([_] or [_, "--quick"]))
+// One part at one memory size, or the report of all that there are; scripts/bench goes through them.
+const int QuickIterations = 10;
+if (args is ["report", string folder])
 {
-    Console.Error.WriteLine("usage: Downtime RESULTS-DIR [--quick]");
+    DowntimeReport.Write(folder);
+    return 0;
+}
+
+if (args is not ([_, _, _] or [_, _, _, "--quick"]) || !Plan.s_parts.TryGetValue(args[0], out Plan.Part? part)
+    || !int.TryParse(args[1], NumberStyles.None, CultureInfo.InvariantCulture, out int memoryMiB))
+{
+    Console.Error.WriteLine($"usage: Downtime {string.Join('|', Plan.s_parts.Keys)} MIB SAMPLES.csv [--quick]\n       Downtime report FOLDER");
     return 2;
 }
 
-bool quick = args.Length == 2;
-int[] wanted = quick ? [128, 512] : [128, 512, 2048, 8192];
-// A full copy and a switch hold the memory twice; what is left over keeps the host alive.
-long available = AvailableMiB() - 1024;
-PauseBenchmarks.Sizes = [.. wanted.Where(size => 2L * size <= available)];
-foreach (int size in wanted.Except(PauseBenchmarks.Sizes))
-    Console.Error.WriteLine($"Downtime: left out {size} MiB: it needs {2 * size} MiB, the host has {available} MiB to spare");
-if (PauseBenchmarks.Sizes.Count == 0) return 1;
+bool quick = args.Length == 4;
+int iterations = quick ? Math.Min(QuickIterations, part.Iterations(memoryMiB)) : part.Iterations(memoryMiB);
+Plan.MemorySizes = [memoryMiB];
+Plan.CpuCounts = quick ? [1, 2] : [1, 2, 4];
 
-// In this process: the product's own figures come from there, and nothing is generated or built in between.
+// In this process: samples reach the report from here, and nothing is generated or built in between.
 Job job = Job.Default
     .WithToolchain(new InProcessEmitToolchain(TimeSpan.FromHours(1), logOutput: true))
     .WithStrategy(RunStrategy.Monitoring)
-    .WithWarmupCount(2)
-    .WithIterationCount(quick ? QuickIterations : FullIterations)
+    .WithWarmupCount(Math.Min(3, iterations))
+    .WithIterationCount(iterations)
     .WithInvocationCount(1)
     .WithUnrollFactor(1)
     .WithOutlierMode(OutlierMode.DontRemove);
+// BenchmarkDotNet's own files are not kept: scripts/bench keeps what it prints.
+string scratch = Directory.CreateTempSubdirectory("bgkvm-benchmarkdotnet-").FullName;
 ManualConfig config = ManualConfig.CreateEmpty()
     .AddJob(job)
     .AddLogger(ConsoleLogger.Default)
@@ -44,14 +50,23 @@ ManualConfig config = ManualConfig.CreateEmpty()
     .AddColumnProvider(DefaultColumnProviders.Params)
     .AddColumn(PauseColumn.s_all)
     .AddColumn(StatisticColumn.Mean)
-    .AddExporter(MarkdownExporter.GitHub, JsonExporter.Full)
-    .WithArtifactsPath(Path.GetFullPath(args[0]));
+    .AddFilter(new SimpleFilter(benchmark => Fits(benchmark.Descriptor.WorkloadMethod.Name)))
+    .WithArtifactsPath(scratch);
 
-Summary summary = BenchmarkRunner.Run<PauseBenchmarks>(config);
-if (summary.HasCriticalValidationErrors || summary.Reports.Length == 0 || summary.Reports.Any(report => !report.Success)) return 1;
-PauseSamples.WriteCsv(summary, Path.Combine(summary.ResultsDirectoryPath, "pauses.csv"));
-Console.WriteLine($"results: {summary.ResultsDirectoryPath}");
+Summary summary = BenchmarkRunner.Run(part.Benchmarks, config);
+Directory.Delete(scratch, recursive: true);
+if (summary.HasCriticalValidationErrors || summary.Reports.Any(report => !report.Success)) return 1;
+PauseSamples.WriteCsv(summary, args[2]);
 return 0;
+
+bool Fits(string method)
+{
+    // What is left over keeps the host alive.
+    long needed = (long)memoryMiB * Plan.MemoryHeld(method), available = AvailableMiB() - 1024;
+    if (needed > available)
+        Console.Error.WriteLine($"Downtime: left out {method} at {memoryMiB} MiB: it needs {needed} MiB, the host has {available} MiB to spare");
+    return needed <= available;
+}
 
 static long AvailableMiB()
 {

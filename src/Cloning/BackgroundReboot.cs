@@ -16,7 +16,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly Dictionary<RebootPhase, TimeSpan> _entered = [];
     private long _cloneMicros, _quiesceMicros;
-    private bool _readOnly;
+    private AtRest _atRest;
     private string? _note, _lastAnswer;
 
     /// <summary>Runs it. Blocks; on a thread of its own.</summary>
@@ -40,10 +40,10 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             ShadowMessage.Ready ready = WaitReady(prepared.Shadow, limit.Token);
             Enter(RebootPhase.Ready, null);
             using SwitchPreparation next = SwitchPreparation.Make(instance, prepared, ready);
-            bool synced = Quiesce.Sync(instance, request.Quiesce, request.Timeout - _clock.Elapsed, limit.Token);
+            AtRest means = Quiesce.Sync(instance, request.Quiesce, request.Timeout - _clock.Elapsed, limit.Token);
             limit.Token.ThrowIfCancellationRequested();
-            // From here on it is no longer given up: a guest cannot be told from outside to make its file systems writable again.
-            if (_readOnly = synced) _quiesceMicros = Quiesce.Remount(instance);
+            // From here on it is no longer given up: a remount cannot be undone from outside the guest.
+            (_atRest, _quiesceMicros) = Quiesce.Rest(instance, means);
 
             Enter(RebootPhase.Switch, null);
             SwitchResult switched = SwitchPause.Run(instance, prepared, next);
@@ -62,7 +62,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             string reason = cancellation.IsCancellationRequested ? instance.CancelReason ?? "cancelled"
                 : limit.IsCancellationRequested ? TimedOut()
                 : e.Message;
-            if (_readOnly) reason += "; quiescing has left its file systems read-only: mount -o remount,rw makes them writable again";
+            if (Quiesce.Undo(instance, _atRest) is { } left) reason += $"; quiescing has left its file systems {left}";
             instance.Log.Aborted(reason, e);
             Reshare.AfterAbort(instance);
             return Report(RebootOutcome.Aborted, reason, 0, 0) with { LastLines = LastLines(e, limit.Token) };

@@ -3,8 +3,8 @@ using Vmm.Machines;
 namespace Cloning;
 
 /// <summary>
-/// Moves a running OS from one machine into another that is built already. This is the fork, seen from the instance, and
-/// also how memory gets back into one shared file: the two differ in what the other machine maps.
+/// The two pauses. <see cref="Run"/> moves a running OS into another machine that is built already: the fork, seen from the
+/// instance, and also how memory gets back into one shared file. <see cref="Switch"/> stops it in favour of another OS.
 /// </summary>
 internal static class MachineMove
 {
@@ -13,19 +13,23 @@ internal static class MachineMove
     /// <param name="into">Paused and empty; sees the same memory content once <paramref name="whilePaused"/> has run.</param>
     /// <param name="state">Filled on the way.</param>
     /// <param name="whilePaused">What else belongs into the pause; must be as short as the pause is meant to be.</param>
-    /// <returns>The pause.</returns>
+    /// <param name="pause">Timed on the way.</param>
     /// <exception cref="Exception">It did not work out; <paramref name="from"/> runs on as before.</exception>
-    public static Pause Run(Machine from, Machine into, MachineState state, Action whilePaused)
+    public static void Run(Machine from, Machine into, MachineState state, Action whilePaused, Pause pause)
     {
-        Pause pause = Pause.Begin();
+        using PauseScope scope = new(from, into);
+        pause.Begin();
         from.Pause();
+        pause.Stopped();
         try
         {
             // An OS that has asked for a reset must get it, not go on elsewhere as if it had not.
             if (from.Exited.IsCompleted) throw new InvalidOperationException("the guest ended before it could be moved");
             from.Save(state);
+            pause.Saved();
             whilePaused();
             into.Load(state);
+            pause.Ready();
         }
         catch
         {
@@ -34,6 +38,38 @@ internal static class MachineMove
         }
 
         into.Run();
-        return pause.EndsWith(into);
+        scope.Released = true;
+        pause.EndsWith(into);
+    }
+
+    /// <summary>Stops one machine for good and runs another, which has been loaded already, in its place.</summary>
+    /// <param name="from">Runs; afterwards it is paused for good.</param>
+    /// <param name="into">Paused, and ready to run.</param>
+    /// <param name="commit">The step after which there is no way back; where it throws, nothing has happened.</param>
+    /// <param name="committed">What else belongs into the pause, after that. Must not throw.</param>
+    /// <param name="pause">Timed on the way.</param>
+    /// <exception cref="Exception">Nothing was committed; <paramref name="from"/> runs on as before.</exception>
+    public static void Switch(Machine from, Machine into, Action commit, Action committed, Pause pause)
+    {
+        using PauseScope scope = new(from, into);
+        pause.Begin();
+        from.Pause();
+        pause.Stopped();
+        try
+        {
+            if (from.Exited.IsCompleted) throw new InvalidOperationException("the instance's own guest ended before the switch");
+            commit();
+        }
+        catch
+        {
+            from.Run();
+            throw;
+        }
+
+        committed();
+        pause.Ready();
+        into.Run();
+        scope.Released = true;
+        pause.EndsWith(into);
     }
 }

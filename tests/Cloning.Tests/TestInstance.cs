@@ -105,9 +105,13 @@ internal sealed class TestInstance : IDisposable
     public Task<RebootReport> RebootInBackground(TimeSpan? timeout = null) => Reboot(RebootMode.Background, timeout);
 
     public Task<RebootReport> Reboot(
-        RebootMode mode, TimeSpan? timeout = null, string? keepDiscarded = null, TimeSpan? shutdownTimeout = null) =>
+        RebootMode mode,
+        TimeSpan? timeout = null,
+        string? keepDiscarded = null,
+        QuiesceMode quiesce = QuiesceMode.None,
+        TimeSpan? shutdownTimeout = null) =>
         Instance.RebootAsync(
-            new RebootRequest(mode, ShutdownMode.Clean, QuiesceMode.None, timeout ?? s_limit, keepDiscarded, shutdownTimeout),
+            new RebootRequest(mode, ShutdownMode.Clean, quiesce, timeout ?? s_limit, keepDiscarded, shutdownTimeout),
             new Progress(this), TestContext.Current.CancellationToken);
 
     /// <summary>Told of every phase of a reboot.</summary>

@@ -32,7 +32,7 @@ public sealed class BadInputTests : Scenario
         },
         { 1, "/odd: ", "printf x >odd", $"{Start} --disk $system --persistent odd --kernel $kernel" },
         { 1, "/data: in use", OneWithData, $"{Start} --disk $system --persistent data --kernel $kernel" },
-        { 1, "/data: in use", OneWithData, $"{Start} --disk data --kernel $kernel" },
+        { 1, "/data cannot be under a system disk of other: ", OneWithData, $"{Start} --disk data --kernel $kernel" },
         { 1, "one is running already", One, "bgkvm start one --detach" },
         { 1, "one is not running", $"{One}; bgkvm stop one --force", "bgkvm reboot one --background" },
         { 4, "no space for overlays", $"mount -t tmpfs -o size=32M tmpfs $BGKVM_HOME; {One}", "bgkvm reboot one --background" },

@@ -1,5 +1,8 @@
 namespace VirtioBlk.Store.Tests;
 
+/// <summary>By itself: what the whole process holds is counted, so no other test may run meanwhile.</summary>
+[Collection(nameof(MemoryTests))]
+[CollectionDefinition(nameof(MemoryTests), DisableParallelization = true)]
 public sealed class MemoryTests : IDisposable
 {
     private const long DiskBytes = 1L << 40;

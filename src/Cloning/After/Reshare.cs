@@ -44,6 +44,7 @@ internal static class Reshare
         {
             MachineState state = from.NewState();
             DirtyPages dirty = new(from.File.SizeBytes), scratch = new(from.File.SizeBytes);
+            into.Rehearse(state);
             from.LogDirtyPages(true);
             PageCopy.All(from, into);
             for (int round = 0; ; round++)
@@ -61,7 +62,7 @@ internal static class Reshare
                 {
                     from.CollectDirtyPages(dirty, scratch);
                     PageCopy.Some(from, into, dirty, long.MaxValue);
-                });
+                }, new Pause());
                 instance.Adopt(into);
             }
         }

@@ -5,10 +5,11 @@ using Kvm.Interop;
 namespace Cloning.Disks;
 
 /// <summary>The manifest on disk. Replaced by write-temp, fsync, rename, fsync-directory, so that a reader finds the old one or the new one.</summary>
-public sealed class ManifestFile
+public sealed class ManifestFile : IDisposable
 {
     private readonly string _path;
     private readonly string _staged, _unproved;
+    private SafeFd? _replaced;
 
     /// <summary>Names the manifest of an instance.</summary>
     public ManifestFile(InstanceDirectory directory)
@@ -56,6 +57,10 @@ public sealed class ManifestFile
     /// First half, outside a pause: writes the next manifest beside the current one and makes it durable. Its last step is a rename
     /// in the same directory as the commit's, so that a directory that would refuse the commit refuses here, where giving up is free.
     /// </summary>
+    /// <remarks>
+    /// It keeps the current one open until <see cref="SyncDirectory()"/>. Otherwise the commit's rename would have to free its blocks,
+    /// for which ext4 at times waits for the journal: milliseconds instead of 60 us.
+    /// </remarks>
     /// <exception cref="IOException">It did not work out; the old manifest still holds.</exception>
     public void Stage(DiskManifest manifest)
     {
@@ -66,6 +71,8 @@ public sealed class ManifestFile
         }
 
         Rename(_unproved, _staged);
+        ReleaseReplaced();
+        _replaced = new SafeFd(Libc.open(_path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0)); // the first one replaces nothing
     }
 
     /// <summary>Second half, inside a pause: one rename(2). From here on the staged manifest is the truth for any process that looks.</summary>
@@ -73,7 +80,11 @@ public sealed class ManifestFile
     public void Commit() => Rename(_staged, _path);
 
     /// <summary>Third half, after the pause: makes the rename itself survive a power cut. No guest FLUSH may complete before.</summary>
-    public void SyncDirectory() => SyncDirectory(Path.GetDirectoryName(_path)!);
+    public void SyncDirectory()
+    {
+        ReleaseReplaced();
+        SyncDirectory(Path.GetDirectoryName(_path)!);
+    }
 
     /// <summary>Makes new and renamed entries of a directory survive a power cut.</summary>
     internal static void SyncDirectory(string directory)
@@ -84,10 +95,23 @@ public sealed class ManifestFile
     }
 
     /// <summary>Forgets a staged manifest that will not be committed.</summary>
-    public void Unstage() => File.Delete(_staged);
+    public void Unstage()
+    {
+        ReleaseReplaced();
+        File.Delete(_staged);
+    }
+
+    /// <summary>Closes what <see cref="Stage"/> keeps open.</summary>
+    public void Dispose() => ReleaseReplaced();
 
     private static void Rename(string from, string to)
     {
         if (Libc.rename(from, to) != 0) throw LibcException.FromLastError("rename", to);
+    }
+
+    private void ReleaseReplaced()
+    {
+        _replaced?.Dispose();
+        _replaced = null;
     }
 }

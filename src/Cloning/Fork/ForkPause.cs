@@ -11,10 +11,10 @@ internal static class ForkPause
     public static Pause Run(Instance instance, ForkPreparation prepared)
     {
         Vmm.Machines.Machine old = instance.Machine;
-        Pause pause;
+        Pause pause = new();
         using (instance.ConsoleHub.HoldInput())
         {
-            pause = MachineMove.Run(old, prepared.Forked, prepared.State, whilePaused: static () => { });
+            MachineMove.Run(old, prepared.Forked, prepared.State, whilePaused: static () => { }, pause);
             // Nothing writes the old top layers any more: the devices that did are suspended for good, the overlays are in use.
             foreach (SystemDisk disk in instance.Disks) disk.Freeze();
             prepared.MarkForked();

@@ -153,6 +153,9 @@ internal sealed class ForkPreparation : IDisposable
         Next = MachineBuilder.Build(instance.Host, instance.Config, Fresh.Duplicate(), MemoryView.Shared,
             ForkedDisks, MachineBuilder.Sealed(instance.Config), instance.ConsoleHub);
 
+        Forked.Rehearse(State);
+        Next.Rehearse(State);
+
         // Before the fork, so that nothing the guest flushes after it can be missing from the manifest. Until the fork the
         // new overlays are empty, and the chain with them reads the same as the chain without.
         ForkedManifest = forked with { NextLayer = next.NextLayer };

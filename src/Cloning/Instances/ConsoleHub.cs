@@ -1,10 +1,11 @@
 using Kvm.Interop;
 using Vmm.Devices;
+using Vmm.Machines;
 
 namespace Cloning.Instances;
 
 /// <summary>
-/// The instance's end of the serial line. Machines come and go below it (<see cref="Connect"/>), readers above it;
+/// The instance's end of the serial lines: the console, and beside it the guest channel. Machines come and go below it (<see cref="Connect"/>), readers above it;
 /// a vCPU that prints only appends to a buffer here, and a thread of the hub's own does the rest.
 /// </summary>
 public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
@@ -33,14 +34,22 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
     public ConsoleHub(string logPath, bool startOver = false)
     {
         _log = new GuestLog(logPath, startOver);
+        Channel = new GuestChannel(_inputGate);
         _thread = new Thread(Distribute) { Name = "console", IsBackground = true };
         _thread.Start();
     }
 
-    /// <summary>From now on input goes to this port; to none with null, as before its machine is disposed.</summary>
-    public void Connect(Serial8250? port)
+    /// <summary>The guest's second serial port.</summary>
+    public GuestChannel Channel { get; }
+
+    /// <summary>From now on input goes to this machine; to none with null, as before it is disposed.</summary>
+    public void Connect(Machine? machine)
     {
-        lock (_inputGate) _port = port;
+        lock (_inputGate)
+        {
+            _port = machine?.Console;
+            Channel.Connect(machine?.Channel);
+        }
     }
 
     /// <summary>Keeps input waiting until disposed: what came between the save of a port and the connection of the next would be lost.</summary>

@@ -225,6 +225,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         foreach (SystemDisk disk in Disks) disk.Close();
         foreach (RawDisk disk in PersistentDisks) disk.Dispose();
         ConsoleHub?.Dispose();
+        ManifestFile.Dispose();
         Host?.Dispose();
     }
 
@@ -249,7 +250,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             _generation++;
         }
 
-        ConsoleHub.Connect(machine.Console);
+        ConsoleHub.Connect(machine);
         machine.Exited.ContinueWith(exit => OnGuestEnded(machine, exit.Result), TaskScheduler.Default);
         Log.Adopted(_generation);
     }
@@ -301,6 +302,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             if (_state != InstanceState.Stopping) _state = InstanceState.Booting;
         }
 
+        ConsoleHub.Channel.BeginAnew();
         Adopt(next);
         _watch = WatchBoot();
         next.Run();
@@ -341,6 +343,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         foreach (DiskConfig disk in Config.PersistentDisks) persistent.Add(RawDisk.Open(disk.Path, readOnly: false, direct: disk.Direct));
         Host = KvmHost.Open();
         ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
+        ConsoleHub.Channel.RebootAsked = new GuestRequests(this).AskReboot;
         Adopt(BuildMachine());
         _watch = WatchBoot();
     }
@@ -377,7 +380,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     {
         _readyCommand?.Dispose();
         _watch?.Dispose();
-        BootWatch watch = new(ConsoleHub, Config.ReadyCommand is null ? ReadyWatch.Parse(Config.ReadyPattern) : null);
+        BootWatch watch = BootWatch.For(Config, ConsoleHub);
         watch.Ready.ContinueWith(
             _ =>
             {

@@ -20,7 +20,13 @@ internal sealed partial class InstanceLog(ILogger logger)
     [LoggerMessage(504, LogLevel.Warning, "merging layers has stopped: {Problem}; it is tried again in {Seconds} s")]
     public partial void MergeFailed(string problem, double seconds);
 
-    [LoggerMessage(507, LogLevel.Warning, "the OS {Failure}")]
+    [LoggerMessage(507, LogLevel.Information, "the guest has asked for a background reboot")]
+    public partial void GuestAsked();
+
+    [LoggerMessage(508, LogLevel.Warning, "the guest could not be brought to rest through its channel: {Reason}")]
+    public partial void NotAtRest(string reason);
+
+    [LoggerMessage(509, LogLevel.Warning, "the OS {Failure}")]
     public partial void BootFailed(string failure);
 
     [LoggerMessage(506, LogLevel.Error, "the instance runs, but tidying up after a reboot met an error; the next one makes up for it")]

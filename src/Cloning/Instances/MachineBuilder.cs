@@ -29,7 +29,7 @@ public static class MachineBuilder
     /// <param name="view">How to map it.</param>
     /// <param name="system">The system disks.</param>
     /// <param name="persistent">What stands for the persistent disks.</param>
-    /// <param name="console">Takes the guest's output.</param>
+    /// <param name="console">Takes the guest's output, on both its serial ports.</param>
     /// <exception cref="LibcException">The host refused something.</exception>
     public static Machine Build(
         KvmHost host,
@@ -49,6 +49,6 @@ public static class MachineBuilder
                 : new DiskSlot(system[systems].Device, $"system{systems++}"));
         }
 
-        return new Machine(host, new MachineSpec(config.Cpus, slots, console), file, view);
+        return new Machine(host, new MachineSpec(config.Cpus, slots, console, console.Channel), file, view);
     }
 }

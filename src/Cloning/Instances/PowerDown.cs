@@ -15,7 +15,7 @@ internal static class PowerDown
     /// <exception cref="OperationCanceledException">Given up.</exception>
     public static string? Run(Machine machine, IConsole console, TimeSpan limit, CancellationToken cancellation)
     {
-        using BootWatch watch = new(console, pattern: null);
+        using BootWatch watch = new(console);
         machine.PressPowerButton();
         Task.WaitAny([machine.Exited, watch.Failed], (int)limit.TotalMilliseconds, cancellation);
         if (machine.Exited.IsCompleted)

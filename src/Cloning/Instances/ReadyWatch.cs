@@ -9,6 +9,7 @@ public sealed class ReadyWatch : IDisposable
     private const int WindowChars = 4096;
 
     private readonly Regex _pattern;
+    private readonly Func<bool>? _ignores;
     private readonly StringBuilder _window = new();
     private readonly TaskCompletionSource<string> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IDisposable _attachment;
@@ -16,9 +17,11 @@ public sealed class ReadyWatch : IDisposable
     /// <summary>Starts watching.</summary>
     /// <param name="console">Whose output.</param>
     /// <param name="pattern">The regular expression; see <see cref="Parse"/>.</param>
-    public ReadyWatch(IConsole console, Regex pattern)
+    /// <param name="ignores">Asked at each output: whether the pattern does not count.</param>
+    public ReadyWatch(IConsole console, Regex pattern, Func<bool>? ignores = null)
     {
         _pattern = pattern;
+        _ignores = ignores;
         _attachment = console.Attach(Look, replay: 0);
     }
 
@@ -70,7 +73,7 @@ public sealed class ReadyWatch : IDisposable
         {
             _window.Append(Encoding.Latin1.GetString(output.Span));
             if (_window.Length > WindowChars) _window.Remove(0, _window.Length - WindowChars);
-            if (_ready.Task.IsCompleted) return;
+            if (_ready.Task.IsCompleted || _ignores?.Invoke() == true) return;
             string window = _window.ToString();
             if (_pattern.IsMatch(window)) _ready.TrySetResult(window);
         }

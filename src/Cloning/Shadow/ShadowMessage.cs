@@ -52,7 +52,8 @@ public abstract record ShadowMessage
     /// <summary>Shadow → instance: the new OS is up. Its vCPUs have stopped, its overlay is durable; the shadow ends after sending this.</summary>
     /// <param name="State">The machine at that moment.</param>
     /// <param name="LastLine">What the console's last line says, normally the login prompt: nobody who is attached to the instance has seen it.</param>
-    public sealed record Ready(MachineState State, string LastLine) : ShadowMessage;
+    /// <param name="Announced">Whether it has said hello on the guest channel.</param>
+    public sealed record Ready(MachineState State, string LastLine, bool Announced) : ShadowMessage;
 
     /// <summary>Shadow → instance: it cannot go on. It ends after sending this.</summary>
     /// <param name="Reason">Why, in one line.</param>

@@ -60,9 +60,10 @@ public static class ShadowProcess
         enter(RebootPhase.Reset, note);
         using Machine machine = MachineBuilder.Build(
             host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console);
-        using BootWatch watch = new(console, begin.Config.ReadyCommand is null ? ReadyWatch.Parse(begin.Config.ReadyPattern) : null);
+        console.Channel.BeginAnew(); // what the old OS said on its way out is not the new one's
+        using BootWatch watch = BootWatch.For(begin.Config, console);
         machine.Boot(MachineBuilder.BootSource(begin.Config));
-        console.Connect(machine.Console);
+        console.Connect(machine);
         // For the ready command alone: nobody else has any business there.
         using IDisposable? served = begin.Config.ReadyCommand is null ? null : serve(begin.Console, console);
 
@@ -86,7 +87,7 @@ public static class ShadowProcess
         MachineState state = machine.NewState();
         machine.Save(state);
         foreach (SystemDisk disk in disks) disk.Close();
-        return new ShadowMessage.Ready(state, watch.LastLine);
+        return new ShadowMessage.Ready(state, watch.LastLine, console.Channel.Announced);
     }
 
     /// <summary>Lets the old OS end in its own time, or not at all.</summary>

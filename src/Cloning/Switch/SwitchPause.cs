@@ -15,26 +15,31 @@ internal static class SwitchPause
         Machine old = instance.Machine;
         SystemDisk[] oldDisks = instance.Disks;
         DiskManifest oldManifest = instance.Manifest;
-        Pause pause = Pause.Begin();
-        old.Pause();
+        Pause pause = new();
         try
         {
-            if (old.Exited.IsCompleted) throw new InvalidOperationException("the instance's own guest ended before the switch");
-            instance.Committed.Reset();
-            instance.ManifestFile.Commit();
+            MachineMove.Switch(
+                old,
+                prepared.Next,
+                commit: () =>
+                {
+                    instance.Committed.Reset();
+                    instance.ManifestFile.Commit();
+                },
+                committed: () =>
+                {
+                    // The persistent disk shows its real size; the guest finds out by a configuration-change interrupt.
+                    for (int i = 0; i < instance.PersistentDisks.Count; i++)
+                        prepared.Next.Disks[instance.PersistentSlots[i]].SetBackend(instance.PersistentDisks[i], notify: true);
+                    instance.ConsoleHub.Channel.TakeOver(next.Announced);
+                },
+                pause);
         }
         catch
         {
             instance.Committed.Set();
-            old.Run();
             throw;
         }
-
-        // The persistent disk shows its real size; the guest finds out by a configuration-change interrupt.
-        for (int i = 0; i < instance.PersistentDisks.Count; i++)
-            prepared.Next.Disks[instance.PersistentSlots[i]].SetBackend(instance.PersistentDisks[i], notify: true);
-        prepared.Next.Run();
-        pause.EndsWith(prepared.Next);
 
         prepared.MarkSwitched();
         next.MarkUsed();

@@ -12,10 +12,14 @@ internal sealed class SwitchPreparation : IDisposable
 
     private readonly Instance _instance;
 
-    private SwitchPreparation(Instance instance, SystemDisk[] disks) => (_instance, Disks) = (instance, disks);
+    private SwitchPreparation(Instance instance, SystemDisk[] disks, bool announced) =>
+        (_instance, Disks, Announced) = (instance, disks, announced);
 
     /// <summary>The rebooted OS's system disks, opened by this process.</summary>
     public SystemDisk[] Disks { get; }
+
+    /// <summary>Whether the rebooted OS has said hello on the guest channel.</summary>
+    public bool Announced { get; }
 
     /// <summary>Loads the shadow's state into the instance's next machine.</summary>
     public static SwitchPreparation Make(Instance instance, ForkPreparation prepared, ShadowMessage.Ready ready)
@@ -23,7 +27,7 @@ internal sealed class SwitchPreparation : IDisposable
         // Its end is the proof that nobody else writes the new memory or the overlay any more.
         prepared.Shadow.WaitGone();
         SystemDisk[] below = [.. prepared.ForkedDisks.Select(disk => disk.BelowTop())];
-        SwitchPreparation made = new(instance, Overlays.Open(instance.Directory, below, prepared.NextManifest));
+        SwitchPreparation made = new(instance, Overlays.Open(instance.Directory, below, prepared.NextManifest), ready.Announced);
         try
         {
             for (int i = 0; i < made.Disks.Length; i++)

@@ -10,6 +10,10 @@ public static unsafe class KvmCalls
     public static int Call<TFd>(this TFd fd, IoctlCall<TFd> ioctl, nuint argument = 0) where TFd : SafeFd =>
         Issue(fd, ioctl.Code, ioctl.Name, argument);
 
+    /// <summary>Issues an ioctl whose refusal is an ordinary answer: an exception costs more than most ioctls.</summary>
+    /// <returns>Whether it was done.</returns>
+    public static bool TryCall<TFd>(this TFd fd, IoctlCall<TFd> ioctl) where TFd : SafeFd => Libc.ioctl(fd.Fd, ioctl.Code, 0) >= 0;
+
     /// <summary>Issues an ioctl that fills <paramref name="value"/>.</summary>
     public static void Get<TFd, T>(this TFd fd, IoctlGet<TFd, T> ioctl, out T value)
         where TFd : SafeFd where T : unmanaged

@@ -178,7 +178,22 @@ public static unsafe partial class Libc
     [LibraryImport(Lib, SetLastError = true)]
     private static partial nint syscall(nint number, nint first, nint second, nint third);
 
-    private const int SYS_ioprio_set = 251, PRIO_PROCESS = 0;
+    /// <summary>sched_getattr(2), which glibc does not wrap.</summary>
+    public static int sched_getattr(int thread, SchedAttr* attributes) =>
+        (int)syscall(SYS_sched_getattr, thread, (nint)attributes, sizeof(SchedAttr), 0);
+
+    /// <summary>sched_setattr(2), which glibc does not wrap.</summary>
+    public static int sched_setattr(int thread, SchedAttr* attributes) =>
+        (int)syscall(SYS_sched_setattr, thread, (nint)attributes, 0);
+
+    /// <summary>nanosleep(2), seconds and nanoseconds.</summary>
+    [LibraryImport(Lib, SetLastError = true)]
+    public static partial int nanosleep(long* duration, long* remaining);
+
+    [LibraryImport(Lib, SetLastError = true)]
+    private static partial nint syscall(nint number, nint first, nint second, nint third, nint fourth);
+
+    private const int SYS_ioprio_set = 251, SYS_sched_setattr = 314, SYS_sched_getattr = 315, PRIO_PROCESS = 0;
 
     /// <summary>socketpair(2).</summary>
     [LibraryImport(Lib, SetLastError = true)]

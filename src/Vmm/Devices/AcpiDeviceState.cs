@@ -1,7 +1,7 @@
 namespace Vmm.Devices;
 
 /// <summary>All of an <see cref="AcpiDevice"/>, at rest.</summary>
-public sealed record AcpiDeviceState
+public readonly record struct AcpiDeviceState
 {
     /// <summary>The event selector: what has happened since the guest last asked.</summary>
     public uint Events { get; init; }

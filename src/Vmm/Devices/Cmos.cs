@@ -85,9 +85,15 @@ public sealed class Cmos : IPortDevice
     }
 
     /// <summary>The device at rest.</summary>
-    public CmosState Save()
+    /// <param name="memory">Where its bytes go; null for an array of its own.</param>
+    public CmosState Save(byte[]? memory = null)
     {
-        lock (_gate) return new CmosState { Index = _index, Memory = [.. _memory], OffsetTicks = _offsetTicks };
+        memory ??= new byte[Size];
+        lock (_gate)
+        {
+            _memory.CopyTo(memory, 0);
+            return new CmosState { Index = _index, Memory = memory, OffsetTicks = _offsetTicks };
+        }
     }
 
     /// <summary>
@@ -97,7 +103,7 @@ public sealed class Cmos : IPortDevice
     /// <exception cref="ArgumentException">It is not 128 bytes.</exception>
     public void Load(CmosState state)
     {
-        if (state.Memory.Length != Size) throw new ArgumentException($"CMOS memory has {Size} bytes", nameof(state));
+        if (state.Memory?.Length != Size) throw new ArgumentException($"CMOS memory has {Size} bytes", nameof(state));
         lock (_gate)
         {
             _index = state.Index;

@@ -1,7 +1,7 @@
 namespace Vmm.Devices;
 
 /// <summary>All of a <see cref="FwCfg"/>, at rest.</summary>
-public sealed record FwCfgState
+public readonly record struct FwCfgState
 {
     /// <summary>Key of the item that is being read.</summary>
     public ushort Selected { get; init; }

@@ -1,7 +1,7 @@
 namespace Vmm.Devices;
 
 /// <summary>All of an <see cref="I8042"/>, at rest.</summary>
-public sealed record I8042State
+public readonly record struct I8042State
 {
     /// <summary>Whether a byte waits at the data port.</summary>
     public bool OutputFull { get; init; }

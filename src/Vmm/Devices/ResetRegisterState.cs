@@ -1,7 +1,7 @@
 namespace Vmm.Devices;
 
 /// <summary>All of a <see cref="ResetRegister"/>, at rest.</summary>
-public sealed record ResetRegisterState
+public readonly record struct ResetRegisterState
 {
     /// <summary>The register, as last written.</summary>
     public byte Value { get; init; }

@@ -1,8 +1,11 @@
 namespace Vmm.Devices;
 
 /// <summary>All of a <see cref="Serial8250"/>, at rest; as constructed, what it is after a reset.</summary>
-public sealed record Serial8250State
+public readonly record struct Serial8250State
 {
+    /// <summary>A port as it is after a reset.</summary>
+    public Serial8250State() { }
+
     /// <summary>The divisor after a reset: 9600 baud. The chip itself leaves it undefined.</summary>
     internal const ushort ResetDivisor = 12;
 

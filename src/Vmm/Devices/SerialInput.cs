@@ -74,6 +74,7 @@ internal sealed class SerialInput
     /// <summary>All bytes, the FIFO's first, and which of them stand for a break, by index.</summary>
     public (byte[] Bytes, int[] Breaks) Save()
     {
+        if (_fifo.Count + _backlog.Count == 0) return ([], []); // allocates nothing
         byte[] bytes = new byte[_fifo.Count + _backlog.Count];
         List<int> breaks = [];
         int at = 0;

@@ -34,6 +34,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     private readonly VirtioBlkDevice[] _disks;
     private readonly VirtioMmioTransport[] _transports;
     private bool _disposed;
+    private const int PauseLimitMillis = 5000;
     private readonly TaskCompletionSource<MachineExit> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Builds a machine.</summary>
@@ -50,7 +51,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         _vm = new KvmVm(host, Memory);
 
         _console = new Serial8250(Line(PlatformMap.Com1Gsi), spec.Console);
-        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), NoOutput.s_instance);
+        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), spec.Channel ?? NoOutput.s_instance);
         _cmos = new Cmos(TimeProvider.System, Memory.Layout, spec.Cpus);
         _i8042 = new I8042(this);
         _controlA = ResetRegister.SystemControlA(this);
@@ -88,6 +89,9 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
 
     /// <summary>Its console port: input for the guest.</summary>
     public Serial8250 Console => _console;
+
+    /// <summary>Its guest channel's port: input for the guest.</summary>
+    public Serial8250 Channel => _channel;
 
     /// <summary>Its disks, in the guest's order.</summary>
     public IReadOnlyList<VirtioBlkDevice> Disks => _disks;
@@ -142,17 +146,22 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     {
         if (_exited.Task.IsCompleted) return;
         foreach (VirtioMmioTransport transport in _transports) transport.Resume();
-        foreach (Vcpu vcpu in _vcpus) vcpu.Resume();
-        // A guest that ended while the later ones were being let go: they must not run on.
-        if (_exited.Task.IsCompleted) foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
+        ResumeVcpus();
     }
 
     /// <summary>Stops the vCPUs, then finishes the disk requests that have begun: afterwards nothing touches the memory.</summary>
-    /// <exception cref="TimeoutException">A vCPU hangs in the host. The machine is in no defined state any more.</exception>
+    /// <exception cref="TimeoutException">A vCPU did not stop within five seconds. The pause has been taken back: the machine runs on.</exception>
     public void Pause()
     {
         foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
-        foreach (Vcpu vcpu in _vcpus) vcpu.WaitPaused();
+        long limit = Environment.TickCount64 + PauseLimitMillis;
+        foreach (Vcpu vcpu in _vcpus)
+        {
+            if (vcpu.WaitPaused(limit)) continue;
+            ResumeVcpus();
+            throw new TimeoutException($"vcpu{vcpu.Index} did not stop within {PauseLimitMillis} ms");
+        }
+
         foreach (VirtioMmioTransport transport in _transports) transport.Suspend();
     }
 
@@ -179,7 +188,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         _vm.Save(state.Vm);
         state.Console = _console.Save();
         state.Channel = _channel.Save();
-        state.Cmos = _cmos.Save();
+        state.Cmos = _cmos.Save(state.Cmos.Memory);
         state.I8042 = _i8042.Save();
         state.ControlA = _controlA.Save();
         state.Chipset = _chipset.Save();
@@ -214,6 +223,42 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         _acpi.Load(state.Acpi);
         _fwCfg.Load(state.FwCfg);
         for (int i = 0; i < _transports.Length; i++) _transports[i].Load(state.Disks[i]);
+    }
+
+    /// <summary>
+    /// Goes through all that this class does in a pause, on a machine that has not run yet, so that no first call and no first touch
+    /// is left for it. The machine stays as it is.
+    /// </summary>
+    /// <param name="state">The state that the pause will fill; its content is lost.</param>
+    public void Rehearse(MachineState state)
+    {
+        Pause();
+        Save(state);
+        foreach (VirtioMmioTransport transport in _transports) transport.Reset();
+        Load(state);
+        foreach (Vcpu vcpu in _vcpus) vcpu.Rehearse();
+        foreach (VirtioMmioTransport transport in _transports) transport.Reset();
+    }
+
+    /// <summary>Has the vCPUs scheduled before everything ordinary on the host: for a pause, and until <see cref="Lower"/>.</summary>
+    public void Raise()
+    {
+        foreach (Vcpu vcpu in _vcpus) vcpu.Raise();
+    }
+
+    /// <summary>Takes <see cref="Raise"/> back.</summary>
+    /// <param name="entered">Whether only for those vCPUs that have entered the guest.</param>
+    /// <returns>Whether none is left.</returns>
+    public bool Lower(bool entered = false)
+    {
+        bool all = true;
+        foreach (Vcpu vcpu in _vcpus)
+        {
+            if (entered && vcpu.EnteredAt == 0) all = false;
+            else vcpu.Lower();
+        }
+
+        return all;
     }
 
     /// <summary>Presses the ACPI power button.</summary>
@@ -302,6 +347,13 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     {
         if (!_exited.TrySetResult(exit)) return;
         foreach (Vcpu? vcpu in _vcpus) vcpu?.RequestPause();
+    }
+
+    private void ResumeVcpus()
+    {
+        foreach (Vcpu vcpu in _vcpus) vcpu.Resume();
+        // A guest that ended while the later ones were being let go: they must not run on.
+        if (_exited.Task.IsCompleted) foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
     }
 
     private IrqfdLine Line(uint gsi)

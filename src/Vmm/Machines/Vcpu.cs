@@ -15,7 +15,8 @@ namespace Vmm.Machines;
 /// </remarks>
 public sealed class Vcpu : IDisposable
 {
-    private const int WaitStepMillis = 10, WaitLimitMillis = 10_000;
+    private const int WaitStepMillis = 10;
+    private const uint UrgentPriority = 1;
 
     private readonly VcpuFd _fd;
     private readonly KvmRun _run;
@@ -29,7 +30,8 @@ public sealed class Vcpu : IDisposable
     private readonly bool _hasTscOffset, _hasSregs2;
     private bool _timerSpent; // written by the thread before it parks, read by who saves
     private volatile bool _pauseRequested = true;
-    private volatile bool _finished;
+    private volatile bool _finished, _rehearsing;
+    private Urgency _urgency;
     private int _threadId;
     private long _enteredAt;
 
@@ -64,7 +66,7 @@ public sealed class Vcpu : IDisposable
     /// <summary>Makes an empty state of the right size.</summary>
     public VcpuState NewState() => new(_msrs.Capacity);
 
-    /// <summary>Lets a paused vCPU run.</summary>
+    /// <summary>Lets a paused vCPU run. Also takes back a request to pause that has not been answered yet.</summary>
     public void Resume()
     {
         _paused.Reset();
@@ -79,19 +81,44 @@ public sealed class Vcpu : IDisposable
         // The flag first: whoever clears immediate_exit looks at the flag afterwards.
         _pauseRequested = true;
         _run.ImmediateExit = true;
+        // The thread clears _paused and then looks at the flag; this sets the flag and then looks at _paused. With both orders
+        // kept, one of the two notices the other.
+        Interlocked.MemoryBarrier();
         if (!_paused.IsSet && Libc.gettid() != _threadId) KickSignal.Send(_threadId);
     }
 
     /// <summary>Waits until the pause asked for has come: the guest does not run and no access is half done.</summary>
-    /// <exception cref="TimeoutException">The thread did not answer for ten seconds: it hangs in the host.</exception>
-    public void WaitPaused()
+    /// <param name="limit">When to give up, in milliseconds of <see cref="Environment.TickCount64"/>.</param>
+    /// <returns>False when the limit has come first: the thread hangs in the host, or in a handler.</returns>
+    public bool WaitPaused(long limit)
     {
-        for (int waited = 0; !_paused.Wait(WaitStepMillis); waited += WaitStepMillis)
+        while (!_paused.Wait(WaitStepMillis))
         {
-            if (waited >= WaitLimitMillis) throw new TimeoutException($"vcpu{Index} did not stop within {WaitLimitMillis} ms");
+            if (Environment.TickCount64 >= limit) return false;
             KickSignal.Send(_threadId);
         }
+
+        return true;
     }
+
+    /// <summary>
+    /// Goes through all that letting go and pausing consist of, short of entering the guest: first calls and first touches are
+    /// slow, and their place is outside a pause. Only while paused.
+    /// </summary>
+    public void Rehearse()
+    {
+        _rehearsing = true;
+        _paused.Reset();
+        _resume.Set();
+        _paused.Wait();
+        KickSignal.Send(_threadId);
+    }
+
+    /// <summary>Has the thread scheduled before everything ordinary on the host, until <see cref="Lower"/>.</summary>
+    public void Raise() => _urgency.Raise(_threadId, UrgentPriority);
+
+    /// <summary>Takes <see cref="Raise"/> back.</summary>
+    public void Lower() => _urgency.Lower();
 
     /// <summary>Reads everything. Only while paused.</summary>
     public void Save(VcpuState state)
@@ -135,14 +162,8 @@ public sealed class Vcpu : IDisposable
     /// <summary>Tells the guest's soft-lockup watchdog that the host stopped it. A guest without kvmclock does not care.</summary>
     public void TellPaused()
     {
-        try
-        {
-            _fd.Call(KvmIoctls.KVM_KVMCLOCK_CTRL);
-        }
-        catch (KvmException e) when (e.Errno == Libc.EINVAL)
-        {
-            // The guest has not set kvmclock up.
-        }
+        // EINVAL: the guest has not set kvmclock up.
+        _ = _fd.TryCall(KvmIoctls.KVM_KVMCLOCK_CTRL);
     }
 
     /// <summary>Registers, for entry points and diagnostics. Only while paused.</summary>
@@ -180,28 +201,48 @@ public sealed class Vcpu : IDisposable
     private void ThreadMain()
     {
         _threadId = Libc.gettid();
-        _paused.Set();
-        while (true)
+        while (Park())
         {
-            _resume.Wait();
-            _resume.Reset();
-            if (_finished) return;
             try
             {
-                ForgetKick();
-                Volatile.Write(ref _enteredAt, Stopwatch.GetTimestamp());
-                while (!_pauseRequested) Step();
+                // A rehearsal leaves out what would enter the guest.
+                if (!_rehearsing) RunGuest();
+                _rehearsing = false;
                 Drain();
             }
             catch (Exception e)
             {
                 // An exception on this thread would end the process, and every other machine in it.
+                _rehearsing = false;
                 _pauseRequested = true;
                 _exits.Failed(this, e);
             }
-
-            _paused.Set();
         }
+    }
+
+    /// <summary>Stands still until the vCPU is let go.</summary>
+    /// <returns>False when it is to end.</returns>
+    private bool Park()
+    {
+        while (true)
+        {
+            _paused.Set();
+            _resume.Wait();
+            _resume.Reset();
+            if (_finished) return false;
+            if (_rehearsing) return true;
+            _paused.Reset();
+            Interlocked.MemoryBarrier(); // see RequestPause
+            // Let go for a pause that was taken back before it had come, or paused again before it woke: it stays.
+            if (!_pauseRequested) return true;
+        }
+    }
+
+    private void RunGuest()
+    {
+        ForgetKick();
+        Volatile.Write(ref _enteredAt, Stopwatch.GetTimestamp());
+        while (!_pauseRequested) Step();
     }
 
     private void Step()

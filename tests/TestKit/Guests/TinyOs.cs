@@ -19,13 +19,18 @@ namespace TestKit.Guests;
 /// first two disks, flushes both and answers <c>w</c> and the bytes, or <c>e</c>.
 /// </para>
 /// <para>
+/// One that announces itself answers every question on the guest channel with <c>done</c>, and shows the question's first letter in braces
+/// on the console; the command <c>B</c> makes it ask for a background reboot. What the host says otherwise is shown in the same way.
+/// </para>
+/// <para>
 /// Where it has a disk, it reads and writes a sector of the first one while it boots, and panics, as Linux
 /// does without a root file system, when that fails.
 /// </para>
 /// </remarks>
 public static class TinyOs
 {
-    private const ushort Com1 = 0x3F8, Com1LineStatus = 0x3FD;
+    private const ushort Com1 = 0x3F8, Com1LineStatus = 0x3FD, Com2 = 0x2F8, Com2LineStatus = 0x2FD;
+    private const int RoundsUntilReady = 20_000;
     private const uint PowerEvents = 0xFEA0_0000, SleepControl = 0xFEA0_0200;
     private const byte KeyboardCommand = 0x64, SleepS5 = (5 << 2) | 0x20, PulseReset = 0xFE;
     private const ulong Load = 0x10_0000, Counter = 0x18_0000, FirstFilled = 0x20_0000;
@@ -51,9 +56,10 @@ public static class TinyOs
     {
         Assembler a = new(64);
         Label loop = a.CreateLabel(), input = a.CreateLabel(), reset = a.CreateLabel(), off = a.CreateLabel();
-        Label busy = a.CreateLabel(), fill = a.CreateLabel(), check = a.CreateLabel(), number = a.CreateLabel(), hang = a.CreateLabel();
+        Label busy = a.CreateLabel(), ask = a.CreateLabel(), fill = a.CreateLabel(), check = a.CreateLabel(), number = a.CreateLabel(), hang = a.CreateLabel();
 
         Print(a, $"\r\nTinyOs {version}\r\n");
+        if (boot == TinyOsBoot.Announces) Print(a, "hello 1\n", Com2);
         if (boot == TinyOsBoot.Resets) a.jmp(reset);
         if (boot == TinyOsBoot.Hangs) a.jmp(hang);
         if (boot == TinyOsBoot.Panics) PrintAnd(a, PanicText, hang);
@@ -74,11 +80,13 @@ public static class TinyOs
         disks.Request(0, TinyDisks.Flush, () => a.mov(rbx, 0), panic);
         a.Label(ref started);
         Print(a, "login: ");
+        if (boot == TinyOsBoot.Announces) SayReady(a);
 
         a.mov(rbp, Counter);
         a.Label(ref loop);
         a.inc(__qword_ptr[rbp]);
         WriteWhenBusy(a, memoryBytes);
+        if (boot == TinyOsBoot.Announces) AnswerHost(a);
         a.mov(dx, Com1LineStatus);
         a.@in(al, dx);
         a.test(al, 1);
@@ -99,7 +107,7 @@ public static class TinyOs
         a.Label(ref input);
         a.mov(dx, Com1);
         a.@in(al, dx);
-        foreach ((char letter, Label target) in new[] { ('F', fill), ('C', check), ('r', reset), ('q', off), ('n', number), ('w', record), ('b', busy) })
+        foreach ((char letter, Label target) in new[] { ('F', fill), ('C', check), ('r', reset), ('q', off), ('n', number), ('w', record), ('b', busy), ('B', ask) })
         {
             a.cmp(al, (byte)letter);
             a.je(target);
@@ -139,6 +147,10 @@ public static class TinyOs
         a.Label(ref number);
         a.mov(rax, __qword_ptr[rbp]);
         PrintRax(a);
+        a.jmp(loop);
+
+        a.Label(ref ask);
+        Print(a, "reboot --background\n", Com2);
         a.jmp(loop);
 
         a.Label(ref busy);
@@ -217,6 +229,51 @@ public static class TinyOs
         a.Label(ref idle);
     }
 
+    private static void SayReady(Assembler a)
+    {
+        Label wait = a.CreateLabel();
+        a.mov(ecx, RoundsUntilReady);
+        a.Label(ref wait);
+        a.dec(ecx);
+        a.jnz(wait);
+        Print(a, "up\r\n");
+        Print(a, "ready\n", Com2);
+        a.xor(r13, r13);
+    }
+
+    // r13b: the byte before, a question's number when the line ends; r13 = 0 where a line begins.
+    private static void AnswerHost(Assembler a)
+    {
+        Label nothing = a.CreateLabel(), inside = a.CreateLabel(), statement = a.CreateLabel();
+        a.mov(dx, Com2LineStatus);
+        a.@in(al, dx);
+        a.test(al, 1);
+        a.jz(nothing);
+        a.mov(dx, Com2);
+        a.@in(al, dx);
+        a.test(r13, r13);
+        a.jnz(inside);
+        a.mov(r14b, al);
+        a.Label(ref inside);
+        a.cmp(al, (byte)'\n');
+        a.xchg(al, r13b);
+        a.jne(nothing);
+        a.mov(r13b, al);
+        Print(a, "{");
+        a.mov(al, r14b);
+        a.@out(dx, al);
+        Print(a, "}");
+        a.cmp(r13b, (byte)'9');
+        a.ja(statement);
+        Print(a, "done ", Com2);
+        a.mov(al, r13b);
+        a.@out(dx, al);
+        Print(a, "\n", Com2);
+        a.Label(ref statement);
+        a.xor(r13, r13);
+        a.Label(ref nothing);
+    }
+
     private static void PrintRax(Assembler a)
     {
         a.mov(dx, Com1);
@@ -247,9 +304,9 @@ public static class TinyOs
         a.bswap(r12);
     }
 
-    private static void Print(Assembler a, string text)
+    private static void Print(Assembler a, string text, ushort port = Com1)
     {
-        a.mov(dx, Com1);
+        a.mov(dx, port);
         foreach (char c in text)
         {
             a.mov(al, (byte)c);

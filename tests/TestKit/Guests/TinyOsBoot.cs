@@ -23,4 +23,6 @@ public enum TinyOsBoot
     NormallyAndIgnoresButton,
     /// <summary>Comes up, and panics at the power button.</summary>
     NormallyAndPanicsAtButton,
+    /// <summary>Says hello on the guest channel, prompts, and is ready later; answers what it is asked there.</summary>
+    Announces,
 }

@@ -1,0 +1,30 @@
+using System.Runtime.InteropServices;
+
+namespace Kvm.Interop;
+
+/// <summary>C <c>struct sched_attr</c> (linux/sched/types.h), as long as its first version.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct SchedAttr
+{
+    /// <summary>Policy: time-sharing, the default.</summary>
+    public const uint SCHED_OTHER = 0;
+    /// <summary>Policy: real-time, first in, first out.</summary>
+    public const uint SCHED_FIFO = 1;
+
+    /// <summary>Bytes of this structure.</summary>
+    public uint Size;
+    /// <summary><c>sched_policy</c>.</summary>
+    public uint Policy;
+    /// <summary><c>sched_flags</c>.</summary>
+    public ulong Flags;
+    /// <summary><c>sched_nice</c>, for SCHED_OTHER.</summary>
+    public int Nice;
+    /// <summary><c>sched_priority</c>, for SCHED_FIFO.</summary>
+    public uint Priority;
+    /// <summary><c>sched_runtime</c>, ns: for SCHED_OTHER the slice, since Linux 6.12; without effect before.</summary>
+    public ulong Runtime;
+    /// <summary><c>sched_deadline</c>, ns.</summary>
+    public ulong Deadline;
+    /// <summary><c>sched_period</c>, ns.</summary>
+    public ulong Period;
+}

@@ -1,0 +1,69 @@
+using CowMemory;
+using Pauses;
+using TestKit.Guests;
+using Vmm.Machines;
+using Xunit;
+
+namespace Cloning.Tests;
+
+/// <summary>The pauses themselves, on this host's /dev/kvm, with a guest that counts on every vCPU.</summary>
+public sealed class PauseTests : IDisposable
+{
+    private const ulong MemoryBytes = 16 << 20;
+    // What the runtime makes for a thread that waits for an event the first time; nothing that grows with anything but vCPUs.
+    private const long FirstWaitBytes = 64, FirstWaitBytesPerVcpu = 24;
+    private readonly KvmHost _host = KvmHost.Open();
+
+    public void Dispose() => _host.Dispose();
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    public void A_move_allocates_next_to_nothing_and_every_vcpu_goes_on(int cpus)
+    {
+        using WorkerMachine from = WorkerMachine.Started(_host, cpus, MemoryBytes);
+        using WorkerMachine into = new(_host, cpus, from.Machine.File.Duplicate(), MemoryView.Private);
+        MachineState state = from.Machine.NewState();
+        into.Machine.Rehearse(state);
+        Pause pause = new();
+        MachineMove.Run(from.Machine, into.Machine, state, whilePaused: static () => { }, pause);
+
+        Assert.InRange(pause.AllocatedBytes, 0, FirstWaitBytes + (cpus * FirstWaitBytesPerVcpu));
+        into.AwaitCounting();
+        PauseParts parts = pause.Parts;
+        Assert.InRange(parts.Stop + parts.Save + parts.Load + parts.Release + parts.Enter, pause.Micros - 5, pause.Micros + 5);
+    }
+
+    [Fact]
+    public void A_pause_that_times_out_is_taken_back_on_every_vcpu()
+    {
+        using ManualResetEventSlim busy = new(), release = new();
+        bool hold = false;
+        using WorkerMachine guest = WorkerMachine.Started(_host, 2, MemoryBytes, () =>
+        {
+            if (!Volatile.Read(ref hold)) return;
+            busy.Set();
+            release.Wait();
+        });
+        Volatile.Write(ref hold, true);
+        guest.Post(WorkerCommand.Report);
+        busy.Wait(TestContext.Current.CancellationToken);
+
+        Assert.Throws<TimeoutException>(guest.Machine.Pause);
+        guest.AwaitOthersCounting(); // it had parked
+        Volatile.Write(ref hold, false);
+        release.Set();
+        guest.AwaitCounting(); // the late one is not parked by the request that was given up
+
+        // And the next pause is a pause: nothing counts in it, on any vCPU.
+        for (int i = 0; i < 100; i++)
+        {
+            guest.Machine.Pause();
+            ulong counted = guest.Counted;
+            Assert.Equal(counted, guest.Counted);
+            guest.Machine.Run();
+        }
+
+        guest.AwaitCounting();
+    }
+}
