@@ -9,7 +9,7 @@ internal static class InPlaceReboot
 {
     /// <summary>Runs it. Blocks; on a thread of its own.</summary>
     /// <exception cref="TimeoutException">The OS did not come up in time. It may still.</exception>
-    /// <exception cref="InstanceException">The OS has given up while it booted.</exception>
+    /// <exception cref="InvalidOperationException">The OS has given up while it booted.</exception>
     /// <exception cref="Exception">The kernel cannot be loaded: nothing was done, the guest runs on.</exception>
     public static RebootReport Run(
         Instance instance, RebootRequest request, IProgress<RebootProgress> progress, CancellationToken cancellation)
@@ -43,7 +43,7 @@ internal static class InPlaceReboot
         Enter(RebootPhase.Boot);
         Task.WaitAny([watch.Ready, watch.Failed], (int)Remaining(request.Timeout, clock).TotalMilliseconds, cancellation);
         if (!watch.IsReady && watch.Failure is { } failure)
-            throw new InstanceException($"the rebooted OS {failure}; its console: {string.Join(" | ", watch.LastLines)}");
+            throw new InvalidOperationException($"the rebooted OS {failure}; its console: {string.Join(" | ", watch.LastLines)}");
         if (!watch.IsReady)
             throw new TimeoutException($"The OS was not ready within {request.Timeout.TotalSeconds:0} s; it may still come up");
         Enter(RebootPhase.Ready);

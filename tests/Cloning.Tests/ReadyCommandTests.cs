@@ -12,7 +12,8 @@ public sealed class ReadyCommandTests
     {
         using TestInstance guest = WithCommand("""
             exec >>{0}/seen; echo "$BGKVM_NAME $BGKVM_BOOT $BGKVM_ATTEMPT $BGKVM_CONSOLE $BGKVM_CONSOLE_LOG"
-            test "$BGKVM_ATTEMPT" -ge 2 && grep -q 'login: ' "$BGKVM_CONSOLE_LOG"
+            test "$BGKVM_ATTEMPT" -ge 2 || exit 1
+            tail -c +"$BGKVM_CONSOLE_START" "$BGKVM_CONSOLE_LOG" | grep -q 'login: '
             """);
         guest.Install('2');
         RebootReport report = await guest.RebootInBackground();
@@ -23,6 +24,22 @@ public sealed class ReadyCommandTests
         Assert.True(shadow.Length >= 2);
         Assert.Equal(
             Enumerable.Range(1, shadow.Length).Select(n => $"tiny shadow {n} {guest.Files.ShadowConsoleSocket} {guest.Files.ShadowLog}"), shadow);
+    }
+
+    [Fact]
+    public async Task The_log_begins_for_it_where_the_output_of_the_OS_that_boots_begins()
+    {
+        using TestInstance guest = WithCommand("""
+            tail -c +"$BGKVM_CONSOLE_START" "$BGKVM_CONSOLE_LOG" >{0}/seen-$BGKVM_BOOT && grep -q login: {0}/seen-$BGKVM_BOOT
+            """);
+        guest.Install('2');
+        Assert.Equal(RebootOutcome.Switched, (await guest.RebootInBackground()).Outcome);
+        Assert.Equal("\r\nTinyOs 2\r\nlogin: ", File.ReadAllText(Path.Combine(guest.Root, "seen-shadow")));
+        Assert.StartsWith("off\r\n\r\nTinyOs 2", File.ReadAllText(guest.Files.ShadowLog), StringComparison.Ordinal);
+
+        guest.Install('3');
+        Assert.Equal(RebootOutcome.Rebooted, (await guest.Reboot(RebootMode.InPlace)).Outcome);
+        Assert.Equal("\r\nTinyOs 3\r\nlogin: ", File.ReadAllText(Path.Combine(guest.Root, "seen-instance")));
     }
 
     [Fact]
@@ -57,7 +74,7 @@ public sealed class ReadyCommandTests
 
         Assert.Equal(RebootOutcome.Aborted, (await reboot).Outcome);
         Assert.Equal("waiting\n", await File.ReadAllTextAsync(guest.Files.ReadyLog, TestContext.Current.CancellationToken));
-        Assert.False(IsAsleep(pid));
+        Assert.True(SpinWait.SpinUntil(() => !IsAsleep(pid), TimeSpan.FromSeconds(30)));
     }
 
     [Fact]
@@ -66,7 +83,7 @@ public sealed class ReadyCommandTests
         using TestInstance guest = WithCommand("exit 0");
         InstanceConfig config = guest.Config with { ReadyCommand = $"echo $BGKVM_ATTEMPT >{Fifo(Path.Combine(guest.Root, "asked"))}; exit 7" };
         bool ready = false;
-        using (ReadyCommand command = ReadyCommand.Of(config, guest.Files, inShadow: false, () => ready = true)!)
+        using (ReadyCommand command = ReadyCommand.Of(config, guest.Files, inShadow: false, logStart: 0, () => ready = true)!)
         {
             for (int attempt = 1; attempt <= 3; attempt++)
             {
@@ -76,7 +93,7 @@ public sealed class ReadyCommandTests
         }
 
         Assert.False(ready);
-        Assert.Null(ReadyCommand.Of(guest.Config with { ReadyCommand = null }, guest.Files, inShadow: false, () => { }));
+        Assert.Null(ReadyCommand.Of(guest.Config with { ReadyCommand = null }, guest.Files, inShadow: false, logStart: 0, () => { }));
     }
 
     private static string Fifo(string path)

@@ -63,7 +63,7 @@ public sealed class ShutdownTests
     {
         using TestInstance guest = new('1');
         guest.Install('2', TinyOsBoot.Panics);
-        InstanceException failure = await Assert.ThrowsAsync<InstanceException>(() => guest.Reboot(RebootMode.InPlace, s_long));
+        InvalidOperationException failure = await Assert.ThrowsAsync<InvalidOperationException>(() => guest.Reboot(RebootMode.InPlace, s_long));
         Assert.StartsWith("the rebooted OS panicked: VFS: Unable to mount root fs on unknown-block(0,0)", failure.Message, StringComparison.Ordinal);
     }
 }

@@ -380,6 +380,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     {
         _readyCommand?.Dispose();
         _watch?.Dispose();
+        ConsoleHub.Drain();
+        long logStart = GuestLog.LengthOf(Directory.ConsoleLog);
         BootWatch watch = BootWatch.For(Config, ConsoleHub);
         watch.Ready.ContinueWith(
             _ =>
@@ -394,7 +396,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
                 if (!watch.IsReady) Log.BootFailed(watch.Failure!);
             },
             TaskScheduler.Default);
-        _readyCommand = ReadyCommand.Of(Config, Directory, inShadow: false, watch.CountAsReady);
+        _readyCommand = ReadyCommand.Of(Config, Directory, inShadow: false, logStart, watch.CountAsReady);
         return watch;
     }
 

@@ -12,13 +12,14 @@ internal sealed class ReadyCommand : IDisposable
     private readonly InstanceConfig _config;
     private readonly InstanceDirectory _directory;
     private readonly bool _inShadow;
+    private readonly long _logStart;
     private readonly Action _ready;
     private readonly CancellationTokenSource _end = new();
     private readonly Task _asking;
 
-    private ReadyCommand(InstanceConfig config, InstanceDirectory directory, bool inShadow, Action ready)
+    private ReadyCommand(InstanceConfig config, InstanceDirectory directory, bool inShadow, long logStart, Action ready)
     {
-        (_config, _directory, _inShadow, _ready) = (config, directory, inShadow, ready);
+        (_config, _directory, _inShadow, _logStart, _ready) = (config, directory, inShadow, logStart, ready);
         _asking = Task.Run(AskAsync);
     }
 
@@ -29,10 +30,11 @@ internal sealed class ReadyCommand : IDisposable
     /// <param name="config">The instance.</param>
     /// <param name="directory">Where it lives.</param>
     /// <param name="inShadow">Whether the OS is the one that boots in the background.</param>
+    /// <param name="logStart">Where in its console log its output begins, bytes.</param>
     /// <param name="ready">Told, once, that the OS is up.</param>
     /// <returns>Null where the configuration has no such command.</returns>
-    public static ReadyCommand? Of(InstanceConfig config, InstanceDirectory directory, bool inShadow, Action ready) =>
-        config.ReadyCommand is null ? null : new ReadyCommand(config, directory, inShadow, ready);
+    public static ReadyCommand? Of(InstanceConfig config, InstanceDirectory directory, bool inShadow, long logStart, Action ready) =>
+        config.ReadyCommand is null ? null : new ReadyCommand(config, directory, inShadow, logStart, ready);
 
     /// <summary>Asks no more; ends a command that is still at it, with all that it has started.</summary>
     public void Dispose()
@@ -79,7 +81,19 @@ internal sealed class ReadyCommand : IDisposable
         }
         finally
         {
+            End(process);
+        }
+    }
+
+    private static void End(Process process)
+    {
+        try
+        {
             if (!process.HasExited) process.Kill(entireProcessTree: true);
+        }
+        catch (Exception e) when (e is InvalidOperationException or Win32Exception or AggregateException)
+        {
+            // It, or what it has started, ended meanwhile.
         }
     }
 
@@ -95,6 +109,7 @@ internal sealed class ReadyCommand : IDisposable
         start.Environment["BGKVM_BOOT"] = _inShadow ? "shadow" : "instance";
         start.Environment["BGKVM_CONSOLE"] = _inShadow ? _directory.ShadowConsoleSocket : _directory.ConsoleSocket;
         start.Environment["BGKVM_CONSOLE_LOG"] = _inShadow ? _directory.ShadowLog : _directory.ConsoleLog;
+        start.Environment["BGKVM_CONSOLE_START"] = (_logStart + 1).ToString(provider: null);
         start.Environment["BGKVM_ATTEMPT"] = attempt.ToString(provider: null);
         try
         {

@@ -57,6 +57,7 @@ public static class ShadowProcess
         enter(RebootPhase.ShutDown, null);
         string? note = ShutDown(host, begin, frozen, disks, console);
 
+        console.Drain(); // whoever looks at the log now sees where the old OS ends
         enter(RebootPhase.Reset, note);
         using Machine machine = MachineBuilder.Build(
             host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console);
