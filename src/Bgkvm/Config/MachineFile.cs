@@ -83,7 +83,7 @@ internal static class MachineFile
         }
     }
 
-    private static IReadOnlyList<DiskConfig> Disks(JsonPlace place, string directory)
+    private static DiskConfig[] Disks(JsonPlace place, string directory)
     {
         DiskConfig[] disks = [.. place.Elements(1, MaximumDisks).Select(disk => Disk(disk, directory))];
         return disks.All(disk => disk.Persistent)
