@@ -1,6 +1,6 @@
 namespace Os.Tests.Driver;
 
-/// <summary>The demo guest's images, from the folder that BGKVM_GUEST_DIR names (scripts/guest-image demo makes it). Only read.</summary>
+/// <summary>The demo guest's images, with fio, from the folder that BGKVM_GUEST_DIR names (scripts/guest-image bench makes it). Only read.</summary>
 internal static class Images
 {
     /// <summary>The system disk, raw ext4.</summary>

@@ -102,13 +102,15 @@ internal sealed class Instance : IDisposable
     /// <param name="cpus">vCPUs.</param>
     /// <param name="append">What is added to the demo's kernel command line.</param>
     /// <param name="persistentFirst">Whether the guest sees the persistent disk before the system disk.</param>
-    public Guest Start(string memory = "128M", int cpus = 1, string append = "", bool persistentFirst = false)
+    /// <param name="more">Further options.</param>
+    public Guest Start(
+        string memory = "128M", int cpus = 1, string append = "", bool persistentFirst = false, params string[] more)
     {
         string[] system = ["--disk", $"{Images.SystemDisk},format=raw"], persistent = ["--persistent", PersistentDisk];
         string[] disks = persistentFirst ? [.. persistent, .. system] : [.. system, .. persistent];
         StartDetached(
             [.. disks, "--kernel", Kernel, "--initrd", Initrd, "--append", $"{Images.CommandLine} {append}".Trim(),
-            "--memory", memory, "--cpus", cpus.ToString(CultureInfo.InvariantCulture)]);
+            "--memory", memory, "--cpus", cpus.ToString(CultureInfo.InvariantCulture), .. more]);
         return Attach();
     }
 
@@ -141,6 +143,15 @@ internal sealed class Instance : IDisposable
     public ConsoleProcess AttachByCommand() => new(Executable, In("home"));
 
     public InstanceView Status() => Parse<InstanceView>(Do("status", Name, "--json"));
+
+    /// <summary>Makes a disk without content.</summary>
+    /// <returns>Its path.</returns>
+    public string MakeDisk(string name, long bytes)
+    {
+        using FileStream file = new(In(name), FileMode.CreateNew);
+        file.SetLength(bytes);
+        return file.Name;
+    }
 
     /// <summary>Starts a background reboot that prints its phases.</summary>
     public Command BeginReboot(params string[] options) =>

@@ -15,7 +15,7 @@ namespace Vmm.Tests.Machines;
 internal sealed class TortureRun : IDisposable
 {
     // Only for a guest that has stopped: it runs thousands of rounds in this time, on the slowest host.
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_longestSlice = TimeSpan.FromMilliseconds(1);
 
     private readonly KvmHost _host = KvmHost.Open();
@@ -144,15 +144,19 @@ internal sealed class TortureRun : IDisposable
 
     private void AwaitProgress(TortureSide side, bool feed)
     {
-        ulong[] before = side.Progress();
+        (string Name, ulong Count)[] before = side.Progress();
         // Its own interrupts, whoever sends bytes and presses buttons.
         int[] fed = feed ? [] : [6, 7];
         long start = Stopwatch.GetTimestamp();
-        while (!side.Progress().Zip(before).Select((pair, i) => pair.First > pair.Second || fed.Contains(i)).All(on => on))
+        while (true)
         {
+            (string Name, ulong Count)[] now = side.Progress();
+            string[] still = [.. Enumerable.Range(0, now.Length)
+                .Where(i => now[i].Count <= before[i].Count && !fed.Contains(i)).Select(i => now[i].Name)];
+            if (still.Length == 0) return;
             Check(side);
             if (Stopwatch.GetElapsedTime(start) > s_patience)
-                throw new InvalidOperationException($"after {Moves} moves something stands still. {side.Counters()}");
+                throw new InvalidOperationException($"after {Moves} moves {string.Join(" and ", still)} stand still. {side.Counters()}");
             if (feed) Feed();
             Thread.Yield();
         }

@@ -67,8 +67,8 @@ internal sealed class TortureSide : IDisposable
 
 
     /// <summary>Everything that has to go on.</summary>
-    public ulong[] Progress() =>
-        [.. Enumerable.Range(0, TortureGuest.Cpus).SelectMany(cpu => Counted(cpu).Select(field => Read(cpu, field)))];
+    public (string Name, ulong Count)[] Progress() =>
+        [.. Enumerable.Range(0, TortureGuest.Cpus).SelectMany(cpu => Counted(cpu).Select(field => ($"vcpu{cpu}'s {field}", Read(cpu, field))))];
 
     public void Dispose() => Machine.Dispose();
 

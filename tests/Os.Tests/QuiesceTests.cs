@@ -1,0 +1,37 @@
+using Os.Tests.Driver;
+using Xunit;
+
+namespace Os.Tests;
+
+/// <summary>What a guest had written to the persistent disk and not fsynced when the new system took over.</summary>
+public sealed class QuiesceTests : Scenario
+{
+    [Theory]
+    [InlineData("sysrq")]
+    [InlineData("none")]
+    public void Writes_that_were_fsynced_are_kept_and_with_quiesce_the_others_too(string mode)
+    {
+        using Guest guest = Vm.Start();
+        guest.LogIn();
+        // Nothing but an fsync or a quiesce writes anything out during the test.
+        guest.Run("echo 360000 >/proc/sys/vm/dirty_expire_centisecs; echo 0 >/proc/sys/vm/dirty_writeback_centisecs");
+        guest.Run("mount -o remount,commit=3600 /data");
+        using Command reboot = Vm.BeginReboot("--quiesce", mode);
+        reboot.WaitForLine("new OS boots", Limits.Reboot);
+        guest.WriteDurably("/data/synced", "fsynced");
+        guest.Run("echo written >/data/unsynced");
+        Assert.Equal(0, reboot.WaitForExit(Limits.Reboot).ExitCode);
+
+        RebootView report = Assert.IsType<RebootView>(Vm.Status().LastReboot);
+        Assert.Equal(mode == "none", report.QuiesceMicros == 0);
+        guest.LogIn();
+        guest.WaitForPersistentDisk();
+        bool kept = guest.Try("grep -q written /data/unsynced").Status == 0;
+        Say($"--quiesce {mode}: {report.QuiesceMicros} us; the write that was not fsynced is {(kept ? "kept" : "lost")}");
+        Assert.Equal("fsynced", guest.Run("cat /data/synced"));
+        Assert.Equal(mode == "sysrq", kept);
+        Vm.Stop();
+        Disks.AssertClean(Vm);
+        Disks.AssertUnmounted(Vm);
+    }
+}
