@@ -7,12 +7,17 @@ CONSOLE_IN='' CONSOLE_OUT='' CONSOLE_TEXT='' CONSOLE_BEFORE='' CONSOLE_FIRST=''
 # await REGEX [SECONDS]: reads until REGEX matches; BASH_REMATCH holds the match, CONSOLE_BEFORE what came before it. The limit is for
 # a guest that hangs: generous, because an emulated one on a busy host is slow.
 await() {
-    local deadline=$((SECONDS + ${2:-120})) char
+    local deadline=$((SECONDS + ${2:-120})) char more
     until [[ $CONSOLE_TEXT =~ $1 ]]; do
         if ! IFS= read -r -d '' -N 1 -t $((deadline > SECONDS ? deadline - SECONDS : 1)) -u "$CONSOLE_OUT" char; then
             return 1
         fi
         CONSOLE_TEXT+=$char
+        # All that is there, before it is looked at again: a boot prints thousands of characters.
+        for ((more = 0; more < 4096; more++)); do
+            if ! read -r -t 0 -u "$CONSOLE_OUT" || ! IFS= read -r -d '' -N 1 -u "$CONSOLE_OUT" char; then break; fi
+            CONSOLE_TEXT+=$char
+        done
         if (( SECONDS > deadline )); then return 1; fi
     done
     CONSOLE_BEFORE=${CONSOLE_TEXT%%"${BASH_REMATCH[0]}"*}

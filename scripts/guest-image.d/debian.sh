@@ -17,7 +17,8 @@ archives() {
     security=$(apt-get indextargets --format '$(SITE)' | grep security | head -n 1)
     [[ -n $site ]] || die 'this host has no Debian archive configured'
     printf 'deb %s %s main\n' "$site" "$1" "$site" "$1-updates"
-    if [[ -n $security ]]; then printf 'deb %s %s-security main\n' "$security" "$1"; fi
+    # Debian 11's has ended: it names kernels that it does not serve any more.
+    if [[ -n $security && $1 != bullseye ]]; then printf 'deb %s %s-security main\n' "$security" "$1"; fi
 }
 
 # make_debian NAME OUT: installed and configured, on a disk. mmdebstrap needs no root where user namespaces are allowed; without

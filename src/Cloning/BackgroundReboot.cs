@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Cloning.After;
 using Cloning.Fork;
 using Cloning.Instances;
+using Cloning.Isolation;
 using Cloning.Shadow;
 using Cloning.Switch;
 
@@ -24,31 +25,32 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
     public RebootReport Run(CancellationToken cancellation)
     {
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        limit.CancelAfter(request.Timeout);
+        limit.CancelAfter(Limit);
         try
         {
-            Enter(RebootPhase.Prepare, null);
+            Enter(RebootPhase.Prepare);
             using ForkPreparation prepared =
-                ForkPreparation.Make(instance, request, shadow => instance.ShadowPid = shadow, limit.Token);
+                ForkPreparation.Make(instance, request, OnShadow, limit.Token);
+            using Timer? raising = StartRaising(prepared.Shadow);
             using IDisposable givenUp = prepared.Shadow.EndWhen(limit.Token);
             limit.Token.ThrowIfCancellationRequested();
 
-            Enter(RebootPhase.Fork, null);
+            Enter(RebootPhase.Fork, prepared.Shadow.Isolation.Partial is { } missing ? $"isolation is partial: {missing}" : null);
             _cloneMicros = ForkPause.Run(instance, prepared).Micros;
             prepared.StartShadow(request);
 
             ShadowMessage.Ready ready = WaitReady(prepared.Shadow, limit.Token);
-            Enter(RebootPhase.Ready, null);
+            Enter(RebootPhase.Ready);
             using SwitchPreparation next = SwitchPreparation.Make(instance, prepared, ready);
-            AtRest means = Quiesce.Sync(instance, request.Quiesce, request.Timeout - _clock.Elapsed, limit.Token);
+            AtRest means = Quiesce.Sync(instance, request.Quiesce, Limit - _clock.Elapsed, limit.Token);
             limit.Token.ThrowIfCancellationRequested();
             // From here on it is no longer given up: a remount cannot be undone from outside the guest.
             (_atRest, _quiesceMicros) = Quiesce.Rest(instance, means);
 
-            Enter(RebootPhase.Switch, null);
+            Enter(RebootPhase.Switch);
             SwitchResult switched = SwitchPause.Run(instance, prepared, next);
 
-            Enter(RebootPhase.After, null);
+            Enter(RebootPhase.After);
             long discarded = Aftermath.Run(instance, switched, ready.LastLine);
             return Report(RebootOutcome.Switched, _note, switched.Pause.Micros, discarded) with
             {
@@ -84,6 +86,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             return shadow.WaitReady(
                 (phase, note) =>
                 {
+                    _note ??= note;
                     Enter(phase, note);
                     if (phase == RebootPhase.Reset) logStart = GuestLog.LengthOf(instance.Directory.ShadowLog);
                     if (phase == RebootPhase.Boot)
@@ -98,10 +101,38 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         }
     }
 
+    private TimeSpan Limit => request.OnMaxDuration == OverrunAction.Abort && request.MaxDuration < request.Timeout
+        ? request.MaxDuration.Value
+        : request.Timeout;
+
+    /// <summary>
+    /// Raises the shadow's priority by a step when it has taken too long, and by another half that time later. Nobody wants a
+    /// reboot to fail for politeness: unless told otherwise, too long is half the time there is.
+    /// </summary>
+    private Timer? StartRaising(ShadowHandle shadow)
+    {
+        if (request.OnMaxDuration == OverrunAction.Abort) return null;
+        TimeSpan most = request.MaxDuration ?? request.Timeout / 2;
+        TimeSpan left = most - _clock.Elapsed;
+        return new Timer(
+            _ =>
+            {
+                shadow.Raise();
+                instance.Isolation = shadow.Isolation;
+            },
+            null, left > TimeSpan.Zero ? left : TimeSpan.Zero, most / 2);
+    }
+
+    private void OnShadow(ShadowHandle shadow)
+    {
+        instance.ShadowPid = shadow.Pid;
+        instance.Isolation = shadow.Isolation;
+    }
+
     private string TimedOut()
     {
-        if (!_entered.ContainsKey(RebootPhase.ShutDown)) return $"the shadow process did not begin within {request.Timeout.TotalSeconds:0} s";
-        string reason = $"the OS was not ready within {request.Timeout.TotalSeconds:0} s";
+        if (!_entered.ContainsKey(RebootPhase.ShutDown)) return $"the shadow process did not begin within {Limit.TotalSeconds:0} s";
+        string reason = $"the OS was not ready within {Limit.TotalSeconds:0} s";
         return _lastAnswer is null ? reason : $"{reason}: its ready command {_lastAnswer}";
     }
 
@@ -111,12 +142,11 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         : givenUp.IsCancellationRequested && _entered.ContainsKey(RebootPhase.Boot) ? ConsoleTail.OfLog(instance.Directory.ShadowLog)
         : null;
 
-    private void Enter(RebootPhase phase, string? note)
+    private void Enter(RebootPhase phase, string? detail = null)
     {
         _entered[phase] = _clock.Elapsed;
-        _note ??= note;
         instance.Phase = phase;
-        progress.Report(new RebootProgress(phase, _clock.ElapsedMilliseconds, note));
+        progress.Report(new RebootProgress(phase, _clock.ElapsedMilliseconds, detail));
     }
 
     private RebootReport Report(RebootOutcome outcome, string? reason, long switching, long discarded)

@@ -1,11 +1,13 @@
 using Kvm.Interop;
+using VirtioBlk.Turns;
 
 namespace VirtioBlk;
 
 /// <summary>The disk behind a device: does what requests ask. Any number of threads at once.</summary>
 /// <param name="backend">The disk, to begin with.</param>
 /// <param name="serial">What GET_ID answers, padded to <see cref="BlkConfig.SerialBytes"/>.</param>
-internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial)
+/// <param name="turns">Asked before the host's disks are used, or null.</param>
+internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDiskTurns? turns)
 {
     private const long MaxRunBytes = 1 << 20; // a pause waits for a run that has begun
 
@@ -73,7 +75,7 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial)
                     ReadOnlySpan<IoVec> vectors = scratch.Gather(run);
                     return run.Type == BlkRequestType.In
                         ? Backend.TryReadCached(vectors, run.Offset)
-                        : Backend.TryWriteCached(vectors, run.Offset);
+                        : TryWriteCached(vectors, run.Offset);
                 }
                 catch (Exception)
                 {
@@ -88,6 +90,62 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial)
     /// <summary>Does a run, however long it takes. Leaves the outcome in each request's Status.</summary>
     public void Do(BlkRequest run, BlkScratch scratch)
     {
+        turns?.Enter();
+        try
+        {
+            DoNow(run, scratch);
+        }
+        finally
+        {
+            turns?.Leave();
+        }
+    }
+
+    /// <summary>Makes all writes that have been answered, and those in these runs, durable.</summary>
+    /// <param name="runs">Runs that wait for it, linked by NextWaiting.</param>
+    public void Flush(BlkRequest runs)
+    {
+        turns?.Enter();
+        try
+        {
+            Backend.Flush();
+        }
+        catch (Exception e)
+        {
+            for (BlkRequest? run = runs; run is not null; run = run.NextWaiting)
+                for (BlkRequest? request = run; request is not null; request = request.Follower) Fail(request, e);
+        }
+        finally
+        {
+            turns?.Leave();
+        }
+    }
+
+    /// <summary>Whether a run is to be flushed after it was done (or is nothing but a flush).</summary>
+    public bool NeedsFlush(BlkRequest run) => run.Type switch
+    {
+        BlkRequestType.Flush => true,
+        BlkRequestType.Out => WriteThrough && run.DataLength != 0,
+        BlkRequestType.WriteZeroes => WriteThrough,
+        _ => false,
+    } && AnyOk(run);
+
+    /// <summary>What goes into the host's page cache today is on the disk's queue soon.</summary>
+    private bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset)
+    {
+        if (turns?.TryEnter() == false) return false;
+        try
+        {
+            return Backend.TryWriteCached(vectors, offset);
+        }
+        finally
+        {
+            turns?.Leave();
+        }
+    }
+
+    private void DoNow(BlkRequest run, BlkScratch scratch)
+    {
         if (run.Follower is not null && TryMoveAll(run, scratch)) return;
         for (BlkRequest? request = run; request is not null; request = request.Follower)
         {
@@ -101,30 +159,6 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial)
             }
         }
     }
-
-    /// <summary>Makes all writes that have been answered, and those in these runs, durable.</summary>
-    /// <param name="runs">Runs that wait for it, linked by NextWaiting.</param>
-    public void Flush(BlkRequest runs)
-    {
-        try
-        {
-            Backend.Flush();
-        }
-        catch (Exception e)
-        {
-            for (BlkRequest? run = runs; run is not null; run = run.NextWaiting)
-                for (BlkRequest? request = run; request is not null; request = request.Follower) Fail(request, e);
-        }
-    }
-
-    /// <summary>Whether a run is to be flushed after it was done (or is nothing but a flush).</summary>
-    public bool NeedsFlush(BlkRequest run) => run.Type switch
-    {
-        BlkRequestType.Flush => true,
-        BlkRequestType.Out => WriteThrough && run.DataLength != 0,
-        BlkRequestType.WriteZeroes => WriteThrough,
-        _ => false,
-    } && AnyOk(run);
 
     private static bool Moves(BlkRequest request) =>
         request.Status == BlkStatus.Ok && request.DataLength != 0 && request.Type is BlkRequestType.In or BlkRequestType.Out;

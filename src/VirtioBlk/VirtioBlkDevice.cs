@@ -1,6 +1,7 @@
 using System.Text;
 using Kvm.Interop;
 using Virtio;
+using VirtioBlk.Turns;
 
 namespace VirtioBlk;
 
@@ -34,8 +35,9 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     /// <param name="serial">What GET_ID answers: up to 20 ASCII characters.</param>
     /// <param name="name">Its threads' name, up to 11 characters: a queue's number or what they do is put behind.</param>
     /// <param name="queues">How many request queues it has, 1 to 256: one a vCPU.</param>
+    /// <param name="turns">Asked before the host's disks are used; null: its turn is always.</param>
     /// <exception cref="LibcException">The process is out of descriptors.</exception>
-    public VirtioBlkDevice(IBlockBackend backend, string serial, string name, int queues = 1)
+    public VirtioBlkDevice(IBlockBackend backend, string serial, string name, int queues = 1, IDiskTurns? turns = null)
     {
         if (serial.Length > BlkConfig.SerialBytes || !Ascii.IsValid(serial))
             throw new ArgumentException("A disk's serial has up to 20 ASCII characters", nameof(serial));
@@ -43,7 +45,7 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(queues, 256);
         byte[] padded = new byte[BlkConfig.SerialBytes];
         Encoding.ASCII.GetBytes(serial, padded);
-        _disk = new BlkDisk(backend, padded);
+        _disk = new BlkDisk(backend, padded, turns);
         _config = new BlkConfig(backend.LengthBytes, queues, 0);
         Features = BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Topology | BlkFeatures.Flush
             | BlkFeatures.ConfigWriteCache | (queues > 1 ? BlkFeatures.MultiQueue : 0)

@@ -21,7 +21,8 @@ public sealed class ControlApiTests
         Assert.Equal("running", (string?)instance["state"]);
         Assert.Equal(Environment.ProcessId, (int?)instance["pid"]);
         Assert.Equal(
-            ["name", "state", "pid", "startedAt", "generation", "memoryMiB", "cpus", "backgroundPhase", "shadowPid", "chainDepth", "lastReboot", "upkeep"],
+            ["name", "state", "pid", "startedAt", "generation", "memoryMiB", "cpus", "backgroundPhase", "shadowPid", "chainDepth", "lastReboot", "upkeep",
+                "isolation"],
             instance.AsObject().Select(member => member.Key));
     }
 

@@ -1,5 +1,8 @@
 using System.Globalization;
+using Cloning.Instances;
+using Cloning.Isolation;
 using Cloning.Shadow;
+using VirtioBlk.Turns;
 using Vmm.Machines;
 using Xunit;
 
@@ -17,9 +20,11 @@ public sealed class ForeignShadowTests
         // Length, least byte first, then the message, into the descriptor that comes as the third argument.
         File.WriteAllText(program, $"#!/bin/bash\nprintf '\\{length}\\0\\0\\0%s' '{hello}' >&$3\n");
         File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        using DiskActivity foreground = DiskActivity.Create();
         try
         {
-            ShadowException e = Assert.Throws<ShadowException>(() => ShadowHandle.Start("foreign", program, TestContext.Current.CancellationToken));
+            ShadowException e = Assert.Throws<ShadowException>(() => ShadowHandle.Start(
+                new InstanceConfig("foreign", [], null, null, "", 16, 1, ""), foreground, RebootPriority.Idle, program, TestContext.Current.CancellationToken));
             Assert.Contains("a different bgkvm", e.Message, StringComparison.Ordinal);
             Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"version {version}, this one's {MachineState.CurrentVersion}"),
                 e.Message, StringComparison.Ordinal);

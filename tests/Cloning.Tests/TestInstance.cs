@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Cloning.Instances;
+using Cloning.Isolation;
 using Cloning.Shadow;
 using Microsoft.Extensions.Logging.Abstractions;
 using TestKit.Guests;
@@ -111,7 +112,9 @@ internal sealed class TestInstance : IDisposable
         QuiesceMode quiesce = QuiesceMode.None,
         TimeSpan? shutdownTimeout = null) =>
         Instance.RebootAsync(
-            new RebootRequest(mode, ShutdownMode.Clean, quiesce, timeout ?? s_limit, keepDiscarded, shutdownTimeout),
+            new RebootRequest(mode, ShutdownMode.Clean, quiesce, timeout ?? s_limit, keepDiscarded,
+                // Most tests are not about leaving the host to others, and other tests run beside them.
+                RebootPriority.Normal, ShutdownTimeout: shutdownTimeout),
             new Progress(this), TestContext.Current.CancellationToken);
 
     /// <summary>Told of every phase of a reboot.</summary>

@@ -2,6 +2,7 @@ using CowMemory;
 using TestKit.Disks;
 using TestKit.Virtio;
 using Virtio;
+using VirtioBlk.Turns;
 
 namespace VirtioBlk.Tests;
 
@@ -12,12 +13,13 @@ internal sealed class BlkRig : IDisposable
     public const ulong DiskSectors = DiskBytes / 512;
 
     public BlkRig(
-        bool readOnly = false, string serial = "system0", bool start = true, ulong unwanted = 0, int queues = 1)
+        bool readOnly = false, string serial = "system0", bool start = true, ulong unwanted = 0, int queues = 1,
+        IDiskTurns? turns = null)
     {
         Disk = new MemoryDisk(DiskBytes, readOnly);
         new Random(7).NextBytes(Disk.Bytes);
         Backend = new FaultInjectingDisk(Disk);
-        Device = new VirtioBlkDevice(Backend, serial, "blk0", queues);
+        Device = new VirtioBlkDevice(Backend, serial, "blk0", queues, turns);
         Transport = new VirtioMmioTransport(Device, Memory.Memory, Line);
         Driver = new MockDriver(Transport, Memory, Line);
         Blk = new BlkDriver(Driver);

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Bgkvm.Control;
 using Bgkvm.Hosting;
 using Cloning.Instances;
+using Cloning.Isolation;
 
 namespace Bgkvm.Commands;
 
@@ -46,6 +47,13 @@ internal sealed class RebootCommand : CliCommand
         Arity = ArgumentArity.ZeroOrOne,
     };
 
+    private readonly ChoiceOption<RebootPriority> _priority = new("--priority")
+    {
+        Description = "What the shadow may have of the host: only what is left over, a small share, or an ordinary one (default idle; background only).",
+    };
+
+    private readonly MaxDurationOption _maxDuration = new();
+
     private readonly Option<bool> _json = new("--json") { Description = "Print the report as one JSON object, and nothing else." };
 
     /// <summary>Creates it.</summary>
@@ -58,16 +66,14 @@ internal sealed class RebootCommand : CliCommand
         """)
     {
         Add(_name);
-        Option[] options = [_background, _shutdown, _quiesce, _timeout, _shutdownTimeout, _keep, _json];
+        Option[] options = [_background, _shutdown, _quiesce, _timeout, _shutdownTimeout, _priority, _maxDuration, _keep, _json];
         foreach (Option option in options) Add(option);
         Validators.Add(result =>
         {
-            if (result.GetResult(_quiesce) is not null && !result.GetValue(_background))
-                result.AddError("--quiesce is for --background only");
+            foreach (Option option in new Option[] { _quiesce, _priority, _maxDuration, _keep })
+                if (result.GetResult(option) is not null && !result.GetValue(_background)) result.AddError($"{option.Name} is for --background only");
             if (result.GetResult(_shutdownTimeout) is not null && result.GetValue(_shutdown) == ShutdownMode.Reset)
                 result.AddError("--shutdown-timeout is for --shutdown clean");
-            if (result.GetResult(_keep) is not null && !result.GetValue(_background))
-                result.AddError("--keep-discarded is for --background only");
         });
         SetAction((parsed, _) => Execute(parsed));
     }
@@ -81,6 +87,9 @@ internal sealed class RebootCommand : CliCommand
             parsed.GetValue(_quiesce),
             parsed.GetValue(_timeout),
             parsed.GetResult(_keep) is null ? null : parsed.GetValue(_keep) is { Length: > 0 } keep ? Path.GetFullPath(keep) : "",
+            parsed.GetValue(_priority),
+            parsed.GetValue(_maxDuration)?.Seconds,
+            parsed.GetValue(_maxDuration)?.Then ?? OverrunAction.Raise,
             parsed.GetResult(_shutdownTimeout) is null ? null : parsed.GetValue(_shutdownTimeout));
         using ControlClient client = new(directory);
         RebootReport report;

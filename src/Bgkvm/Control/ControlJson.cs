@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using Bgkvm.Commands;
 using Bgkvm.Hosting;
 using Cloning.Instances;
+using Cloning.Isolation;
 using Vmm.HostCheck;
 
 namespace Bgkvm.Control;
@@ -14,10 +15,12 @@ namespace Bgkvm.Control;
     [
         typeof(CamelCaseEnum<InstanceState>), typeof(CamelCaseEnum<RebootMode>), typeof(CamelCaseEnum<RebootOutcome>),
         typeof(CamelCaseEnum<RebootPhase>), typeof(CamelCaseEnum<ShutdownMode>), typeof(CamelCaseEnum<QuiesceMode>),
-        typeof(CamelCaseEnum<CheckStatus>),
+        typeof(CamelCaseEnum<CheckStatus>), typeof(CamelCaseEnum<RebootPriority>), typeof(CamelCaseEnum<OverrunAction>),
+        typeof(CamelCaseEnum<IsolatedResource>),
     ])]
 [JsonSerializable(typeof(InstanceStatus))]
 [JsonSerializable(typeof(UpkeepStatus))]
+[JsonSerializable(typeof(IsolationReport))]
 [JsonSerializable(typeof(IReadOnlyList<InstanceStatus>))]
 [JsonSerializable(typeof(RebootBody))]
 [JsonSerializable(typeof(RebootProgress))]

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Cloning.Instances;
+using Cloning.Isolation;
 
 namespace Bgkvm.Control;
 
@@ -43,6 +44,9 @@ internal sealed class ControlRoutes
             throw new BadRequestException("keepDiscarded must be an absolute path, or empty");
         if (body is { KeepDiscarded: not null, Mode: RebootMode.InPlace })
             throw new BadRequestException("keepDiscarded is for background reboots: one in place discards nothing");
+        if (body.Mode == RebootMode.InPlace && (body.Priority != RebootPriority.Idle || body.MaxDurationSeconds is not null))
+            throw new BadRequestException("priority and maxDurationSeconds are for background reboots: one in place has no shadow");
+        TimeSpan? limit = body.MaxDurationSeconds is { } most ? Seconds(most, "maxDurationSeconds") : null;
         RebootRun run = RebootRun.Start(
             _instance,
             new RebootRequest(
@@ -51,7 +55,10 @@ internal sealed class ControlRoutes
                 body.Quiesce,
                 Seconds(body.TimeoutSeconds),
                 body.KeepDiscarded,
-                body.ShutdownTimeoutSeconds is { } limit ? Seconds(limit, "shutdownTimeoutSeconds") : null),
+                body.Priority,
+                limit,
+                body.OnMaxDuration,
+                body.ShutdownTimeoutSeconds is { } shutdown ? Seconds(shutdown, "shutdownTimeoutSeconds") : null),
             _log);
         // From here on a client that goes away ends the answer, not the reboot.
         if (context.Request.Headers.Accept.Any(accept => accept?.Contains(EventStream, StringComparison.Ordinal) == true))
@@ -129,9 +136,9 @@ internal sealed class ControlRoutes
         return context.Response.Body.WriteAsync(body, context.RequestAborted).AsTask();
     }
 
-    private static TimeSpan Seconds(int seconds, string member = "timeoutSeconds") => seconds is >= 1 and <= MaximumTimeoutSeconds
+    private static TimeSpan Seconds(int seconds, string name = "timeoutSeconds") => seconds is >= 1 and <= MaximumTimeoutSeconds
         ? TimeSpan.FromSeconds(seconds)
-        : throw new BadRequestException($"{member} must be 1 to {MaximumTimeoutSeconds}");
+        : throw new BadRequestException($"{name} must be 1 to {MaximumTimeoutSeconds}");
 
     /// <summary>Turns every failure into a problem document.</summary>
     private static async Task AnswerProblems(HttpContext context, RequestDelegate next, ILogger log)

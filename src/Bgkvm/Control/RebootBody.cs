@@ -1,4 +1,5 @@
 using Cloning.Instances;
+using Cloning.Isolation;
 
 namespace Bgkvm.Control;
 
@@ -8,6 +9,9 @@ namespace Bgkvm.Control;
 /// <param name="Quiesce">The best way there is unless said otherwise.</param>
 /// <param name="TimeoutSeconds">From the request until the OS must be ready.</param>
 /// <param name="KeepDiscarded">Directory to keep what is discarded in, absolute; empty for the instance's own, null for not at all.</param>
+/// <param name="Priority">Idle unless said otherwise (background).</param>
+/// <param name="MaxDurationSeconds">How long it should take at most (background).</param>
+/// <param name="OnMaxDuration">What happens when that time is over.</param>
 /// <param name="ShutdownTimeoutSeconds">How long the old OS may take to shut down; null for half of the time-out.</param>
 internal sealed record RebootBody(
     RebootMode Mode = RebootMode.InPlace,
@@ -15,6 +19,9 @@ internal sealed record RebootBody(
     QuiesceMode Quiesce = QuiesceMode.Auto,
     int TimeoutSeconds = RebootBody.DefaultTimeoutSeconds,
     string? KeepDiscarded = null,
+    RebootPriority Priority = RebootPriority.Idle,
+    int? MaxDurationSeconds = null,
+    OverrunAction OnMaxDuration = OverrunAction.Raise,
     int? ShutdownTimeoutSeconds = null)
 {
     /// <summary>The default time-out, seconds.</summary>

@@ -2,6 +2,7 @@ using Cloning.Disks;
 using Cloning.Instances;
 using Kvm.Interop;
 using VirtioBlk.Store;
+using VirtioBlk.Turns;
 
 namespace Cloning.After;
 
@@ -37,6 +38,9 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
 
     /// <summary>How long to wait after a failure before trying again.</summary>
     public TimeSpan RetryAfter { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>When it may use the host's disks; null: always.</summary>
+    public BackgroundTurns? Turns { get; init; }
 
     /// <summary>Ends when the chains are short, or with the next <see cref="Pause"/>.</summary>
     public Task Work { get; private set; } = Task.CompletedTask;
@@ -104,7 +108,21 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         _ = Libc.ioprio_set(IoprioWhoProcess, thread, ioClass << IoprioClassShift);
     }
 
+    /// <summary>
+    /// Has a thread on left-over time do the work, and says on an ordinary one what is done: a thread that the pool starts for
+    /// that would inherit the other's priority, and keep it.
+    /// </summary>
     private void Run(CancellationToken stop)
+    {
+        using ManualResetEventSlim kept = new();
+        Thread worker = new(() => RunOnLeftOverTime(kept, stop)) { Name = "upkeep", IsBackground = true };
+        worker.Start();
+        kept.Wait(CancellationToken.None);
+        _kept.TrySetResult();
+        worker.Join();
+    }
+
+    private void RunOnLeftOverTime(ManualResetEventSlim kept, CancellationToken stop)
     {
         int self = Libc.gettid();
         SetPriority(self, LowestNice, IoprioClassIdle);
@@ -112,25 +130,25 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         Volatile.Write(ref _merged, 0);
         try
         {
-            while (!TryRun(stop)) stop.WaitHandle.WaitOne(RetryAfter);
+            while (!TryRun(kept, stop)) stop.WaitHandle.WaitOne(RetryAfter);
         }
         finally
         {
             _thread = 0;
             _problem = null;
-            _kept.TrySetResult();
+            kept.Set();
         }
     }
 
     /// <summary>Merges until the chains are short or it is told to stop.</summary>
     /// <returns>False when it met an error, which may go away.</returns>
-    private bool TryRun(CancellationToken stop)
+    private bool TryRun(ManualResetEventSlim kept, CancellationToken stop)
     {
         try
         {
-            while (chains.Manifest.Kept is [KeptDisk kept, ..])
-                if (!KeepOne(kept, stop)) return true;
-            _kept.TrySetResult();
+            while (chains.Manifest.Kept is [KeptDisk disk, ..])
+                if (!KeepOne(disk, stop)) return true;
+            kept.Set();
             for (int i = 0; i < chains.Disks.Length; i++)
                 while (Surplus(chains.Disks[i]) > 0 && MergeOne(i, stop)) _problem = null;
             return true;
@@ -138,7 +156,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         catch (Exception e)
         {
             _problem = e.Message;
-            _kept.TrySetResult();
+            kept.Set();
             log.MergeFailed(e.Message, RetryAfter.TotalSeconds);
             return stop.IsCancellationRequested;
         }
@@ -156,6 +174,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         {
             if (step++ % StepsPerLook == 0) RequireHeadroom(Path.GetDirectoryName(kept.File)!);
             Volatile.Write(ref _done, copy.DoneBytes);
+            Turns?.Wait(stop);
             return !stop.IsCancellationRequested;
         });
         if (!done) return false;
@@ -174,6 +193,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         {
             for (int step = 0; ; step++)
             {
+                Turns?.Wait(stop);
                 if (stop.IsCancellationRequested) return false;
                 if (step % StepsPerLook == 0) RequireHeadroom(chains.Directory.Layers);
                 bool more = merge.Step();

@@ -39,7 +39,7 @@ internal static class Reshare
         if (from.Memory.View == MemoryView.Shared || from.Exited.IsCompleted) return;
         MemoryFile file = MemoryFile.Create($"bgkvm-{instance.Config.Name}", from.File.SizeBytes);
         Machine into = MachineBuilder.Build(instance.Host, instance.Config, file, MemoryView.Shared,
-            instance.Disks, instance.PersistentDisks, instance.ConsoleHub);
+            instance.Disks, instance.PersistentDisks, instance.ConsoleHub, instance.DiskActivity);
         try
         {
             MachineState state = from.NewState();

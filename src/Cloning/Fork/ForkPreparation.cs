@@ -57,11 +57,11 @@ internal sealed class ForkPreparation : IDisposable
     /// <summary>Builds it all, or nothing.</summary>
     /// <param name="instance">The instance.</param>
     /// <param name="request">What is asked for.</param>
-    /// <param name="started">Told the shadow's process id.</param>
+    /// <param name="started">Told of the shadow.</param>
     /// <param name="cancellation">Gives up waiting for the shadow to start.</param>
     /// <exception cref="Exception">The host lacks something; the message says what.</exception>
     public static ForkPreparation Make(
-        Instance instance, RebootRequest request, Action<int> started, CancellationToken cancellation)
+        Instance instance, RebootRequest request, Action<ShadowHandle> started, CancellationToken cancellation)
     {
         HostResources.Require(instance.Config, instance.Directory);
         // What an earlier reboot could not undo, because the host refused it then, is undone now.
@@ -71,8 +71,8 @@ internal sealed class ForkPreparation : IDisposable
         ForkPreparation made = new(instance);
         try
         {
-            made.Shadow = ShadowHandle.Start(instance.Config.Name, cancellation);
-            started(made.Shadow.Pid);
+            made.Shadow = ShadowHandle.Start(instance.Config, instance.DiskActivity, request.Priority, cancellation);
+            started(made.Shadow);
             if (request.KeepDiscarded is { } parent) made.DiscardedPath = DiscardedDisks.MakeDirectory(instance, parent);
             made.BuildMemoryAndMachines();
             return made;
@@ -107,7 +107,8 @@ internal sealed class ForkPreparation : IDisposable
                 _instance.Directory.ShadowLog,
                 _instance.Directory.ShadowConsoleSocket),
             Frozen.Fd,
-            Fresh.Fd);
+            Fresh.Fd,
+            _instance.DiskActivity.File.Fd);
         Frozen.Dispose();
     }
 
@@ -148,13 +149,14 @@ internal sealed class ForkPreparation : IDisposable
         ForkedDisks = Overlays.Open(instance.Directory, instance.Disks, forked);
 
         Forked = MachineBuilder.Build(instance.Host, instance.Config, instance.Machine.File.Duplicate(), MemoryView.Private,
-            ForkedDisks, instance.PersistentDisks, instance.ConsoleHub);
+            ForkedDisks, instance.PersistentDisks, instance.ConsoleHub, instance.DiskActivity);
         // The next machine's disks are opened when the shadow has let go of them; until then these stand in, untouched.
         Next = MachineBuilder.Build(instance.Host, instance.Config, Fresh.Duplicate(), MemoryView.Shared,
-            ForkedDisks, MachineBuilder.Sealed(instance.Config), instance.ConsoleHub);
+            ForkedDisks, MachineBuilder.Sealed(instance.Config), instance.ConsoleHub, instance.DiskActivity);
 
         Forked.Rehearse(State);
         Next.Rehearse(State);
+        Forked.Memory.Populate(Forked.File);
 
         // Before the fork, so that nothing the guest flushes after it can be missing from the manifest. Until the fork the
         // new overlays are empty, and the chain with them reads the same as the chain without.

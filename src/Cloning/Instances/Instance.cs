@@ -1,9 +1,10 @@
 using Cloning.After;
 using Cloning.Disks;
-using Cloning.Shadow;
+using Cloning.Isolation;
 using CowMemory;
 using Microsoft.Extensions.Logging;
 using VirtioBlk.Store;
+using VirtioBlk.Turns;
 using Vmm.Machines;
 
 namespace Cloning.Instances;
@@ -33,7 +34,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         (SystemSlots, PersistentSlots) = (config.Slots(persistent: false), config.Slots(persistent: true));
         Log = new InstanceLog(logger);
         ManifestFile = new ManifestFile(directory);
-        Upkeep = new ChainUpkeep(this, Log);
+        Upkeep = new ChainUpkeep(this, Log) { Turns = new BackgroundTurns(DiskActivity, BackgroundTurns.IdleInterval) };
         Committed = new ManualResetEventSlim(true);
     }
 
@@ -63,7 +64,10 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal SystemDisk[] Disks { get; private set; } = [];
     internal DiskManifest Manifest { get; private set; } = null!;
     internal RebootPhase? Phase { get; set; }
+    /// <summary>The guest's use of the host's disks: the shadow, and what else can wait, looks at it.</summary>
+    internal DiskActivity DiskActivity { get; } = DiskActivity.Create();
     internal int? ShadowPid { get; set; }
+    internal IsolationReport? Isolation { get; set; }
     internal string? CancelReason { get; private set; }
     internal bool IsStopping
     {
@@ -107,7 +111,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         lock (_gate)
         {
             return new InstanceStatus(Config.Name, _state, Environment.ProcessId, _startedAt, _generation, Config.MemoryMiB,
-                Config.Cpus, Phase, ShadowPid, Manifest.Chains.Select(chain => chain.Count).DefaultIfEmpty().Max(), _lastReport, Upkeep.Status);
+                Config.Cpus, Phase, ShadowPid, Manifest.Chains.Select(chain => chain.Count).DefaultIfEmpty().Max(), _lastReport, Upkeep.Status,
+                Isolation);
         }
     }
 
@@ -227,6 +232,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         ConsoleHub?.Dispose();
         ManifestFile.Dispose();
         Host?.Dispose();
+        DiskActivity.Dispose();
     }
 
     /// <summary>From now on the instance lives in another machine, with other disks.</summary>
@@ -313,7 +319,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal Machine BuildMachine()
     {
         MemoryFile file = MemoryFile.Create($"bgkvm-{Config.Name}", MachineBuilder.MemoryBytes(Config));
-        Machine machine = MachineBuilder.Build(Host, Config, file, MemoryView.Shared, Disks, PersistentDisks, ConsoleHub);
+        Machine machine = MachineBuilder.Build(Host, Config, file, MemoryView.Shared, Disks, PersistentDisks, ConsoleHub, DiskActivity);
         try
         {
             machine.Boot(MachineBuilder.BootSource(Config));
@@ -330,7 +336,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     {
         DiskManifest manifest = ManifestFile.Exists ? ManifestFile.Read() : FirstManifest();
         Overlays.DeleteStrays(Directory, manifest);
-        ShadowIsolation.Sweep(Config.Name);
+        ShadowGroups.Sweep(new IsolationHost(), Config.Name);
         List<SystemDisk> disks = [];
         List<RawDisk> persistent = [];
         (Disks, PersistentDisks, Manifest) = ([], persistent, manifest);

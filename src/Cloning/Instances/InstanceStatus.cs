@@ -1,3 +1,5 @@
+using Cloning.Isolation;
+
 namespace Cloning.Instances;
 
 /// <summary>A look at an instance, for <c>bgkvm status</c>.</summary>
@@ -13,6 +15,7 @@ namespace Cloning.Instances;
 /// <param name="ChainDepth">Layers of the longest chain of a system disk, the base included.</param>
 /// <param name="LastReboot">The last reboot's report, or null.</param>
 /// <param name="Upkeep">The merging of layers while there is something to merge, or null.</param>
+/// <param name="Isolation">How the shadow under way, or else the last one, was kept off what the instance uses; null before the first.</param>
 public sealed record InstanceStatus(
     string Name,
     InstanceState State,
@@ -25,4 +28,5 @@ public sealed record InstanceStatus(
     int? ShadowPid,
     int ChainDepth,
     RebootReport? LastReboot,
-    UpkeepStatus? Upkeep = null);
+    UpkeepStatus? Upkeep = null,
+    IsolationReport? Isolation = null);

@@ -2,6 +2,7 @@ using Cloning.Disks;
 using CowMemory;
 using Kvm.Interop;
 using VirtioBlk;
+using VirtioBlk.Turns;
 using Vmm.Boot;
 using Vmm.Machines;
 
@@ -30,6 +31,7 @@ public static class MachineBuilder
     /// <param name="system">The system disks.</param>
     /// <param name="persistent">What stands for the persistent disks.</param>
     /// <param name="console">Takes the guest's output, on both its serial ports.</param>
+    /// <param name="turns">Whose turn it is on the host's disks.</param>
     /// <exception cref="LibcException">The host refused something.</exception>
     public static Machine Build(
         KvmHost host,
@@ -38,15 +40,16 @@ public static class MachineBuilder
         MemoryView view,
         IReadOnlyList<SystemDisk> system,
         IReadOnlyList<IBlockBackend> persistent,
-        ConsoleHub console)
+        ConsoleHub console,
+        IDiskTurns turns)
     {
         List<DiskSlot> slots = [];
         int systems = 0, persistents = 0;
         foreach (DiskConfig disk in config.Disks)
         {
             slots.Add(disk.Persistent
-                ? new DiskSlot(persistent[persistents], $"persistent{persistents++}")
-                : new DiskSlot(system[systems].Device, $"system{systems++}"));
+                ? new DiskSlot(persistent[persistents], $"persistent{persistents++}", turns)
+                : new DiskSlot(system[systems].Device, $"system{systems++}", turns));
         }
 
         return new Machine(host, new MachineSpec(config.Cpus, slots, console, console.Channel), file, view);

@@ -1,3 +1,5 @@
+using Cloning.Isolation;
+
 namespace Cloning.Instances;
 
 /// <summary>What <c>bgkvm reboot</c> asks for.</summary>
@@ -8,13 +10,13 @@ namespace Cloning.Instances;
 /// <param name="KeepDiscarded">
 /// Background only: where to keep what is discarded, an absolute path; empty for the instance's directory, null for not at all.
 /// </param>
+/// <param name="Priority">Background only: what the shadow may have of the host.</param>
+/// <param name="MaxDuration">Background only: how long it should take at most, from the request until ready; half of <paramref name="Timeout"/> if null.</param>
+/// <param name="OnMaxDuration">What happens when that time is over.</param>
 /// <param name="ShutdownTimeout">How long the old OS may take to shut down before it is reset; null for half the time-out.</param>
 public sealed record RebootRequest(
-    RebootMode Mode,
-    ShutdownMode Shutdown,
-    QuiesceMode Quiesce,
-    TimeSpan Timeout,
-    string? KeepDiscarded = null,
+    RebootMode Mode, ShutdownMode Shutdown, QuiesceMode Quiesce, TimeSpan Timeout, string? KeepDiscarded = null,
+    RebootPriority Priority = RebootPriority.Idle, TimeSpan? MaxDuration = null, OverrunAction OnMaxDuration = OverrunAction.Raise,
     TimeSpan? ShutdownTimeout = null)
 {
     /// <summary>How long the old OS may take to shut down before it is reset.</summary>

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using Cloning.Instances;
+using Cloning.Isolation;
 using Kvm.Interop;
+using VirtioBlk.Turns;
 using Vmm.Machines;
 
 namespace Cloning.Shadow;
@@ -25,15 +27,19 @@ public sealed class ShadowHandle : IDisposable
     public int Pid => _process.Id;
 
     /// <summary>Starts a shadow and waits until it says that it is able to work.</summary>
-    /// <param name="instance">The instance's name.</param>
+    /// <param name="config">The instance.</param>
+    /// <param name="foreground">The instance's use of the host's disks.</param>
+    /// <param name="priority">What it is to have of the host.</param>
     /// <param name="cancellation">Gives up.</param>
     /// <exception cref="ShadowException">It did not start, or cannot make machines.</exception>
     /// <exception cref="OperationCanceledException">Given up.</exception>
-    public static ShadowHandle Start(string instance, CancellationToken cancellation) =>
-        Start(instance, Executable ?? "/proc/self/exe", cancellation);
+    public static ShadowHandle Start(
+        InstanceConfig config, DiskActivity foreground, RebootPriority priority, CancellationToken cancellation) =>
+        Start(config, foreground, priority, Executable ?? "/proc/self/exe", cancellation);
 
-    /// <inheritdoc cref="Start(string, CancellationToken)"/>
-    internal static ShadowHandle Start(string instance, string program, CancellationToken cancellation)
+    /// <inheritdoc cref="Start(InstanceConfig, DiskActivity, RebootPriority, CancellationToken)"/>
+    internal static ShadowHandle Start(
+        InstanceConfig config, DiskActivity foreground, RebootPriority priority, string program, CancellationToken cancellation)
     {
         (SafeFd ours, SafeFd theirs) = UnixSocket.CreatePair();
         ShadowLink link = new(ours);
@@ -57,7 +63,8 @@ public sealed class ShadowHandle : IDisposable
             {
                 case ShadowMessage.Hello hello:
                     if (hello.StateVersion != MachineState.CurrentVersion) throw Foreign(hello.StateVersion);
-                    handle._isolation = ShadowIsolation.Apply(instance, process.Id);
+                    handle._isolation = ShadowIsolation.Apply(
+                        new IsolationHost(), config.Name, process.Id, (long)MachineBuilder.MemoryBytes(config), foreground, priority);
                     return handle;
                 case ShadowMessage.Failed failed:
                     throw new ShadowException(failed.Reason);
@@ -71,6 +78,12 @@ public sealed class ShadowHandle : IDisposable
             throw;
         }
     }
+
+    /// <summary>How it is kept off what the instance uses.</summary>
+    public IsolationReport Isolation => _isolation!.Report;
+
+    /// <summary>Gives it the next higher priority, if there is one. Any thread.</summary>
+    public void Raise() => _isolation!.Raise();
 
     /// <summary>Sends a message.</summary>
     /// <exception cref="ShadowException">The shadow is gone.</exception>

@@ -20,8 +20,8 @@ public abstract record ShadowMessage
     public sealed record Hello(int StateVersion) : ShadowMessage;
 
     /// <summary>
-    /// Instance → shadow, after the fork: everything it needs. Two descriptors come with it: the frozen memory file, and
-    /// the new, empty memory file that the rebooted OS lives in.
+    /// Instance → shadow, after the fork: everything it needs. Three descriptors come with it: the frozen memory file,
+    /// the new, empty memory file that the rebooted OS lives in, and the page that tells of the instance's disks.
     /// </summary>
     /// <param name="Config">The instance's configuration; kernel and initrd are read again from the paths in it.</param>
     /// <param name="Chains">A chain for each system disk: the frozen layers, and the shadow's own overlay on top.</param>

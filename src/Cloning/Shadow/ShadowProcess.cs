@@ -4,6 +4,7 @@ using CowMemory;
 using Kvm.Interop;
 using VirtioBlk;
 using VirtioBlk.Store;
+using VirtioBlk.Turns;
 using Vmm.Machines;
 
 namespace Cloning.Shadow;
@@ -51,16 +52,18 @@ public static class ShadowProcess
         ulong size = MachineBuilder.MemoryBytes(begin.Config);
         MemoryFile frozen = MemoryFile.Adopt(descriptors[0], size);
         MemoryFile fresh = MemoryFile.Adopt(descriptors[1], size);
+        using DiskActivity foreground = DiskActivity.Adopt(descriptors[2]);
+        using BackgroundTurns turns = new(foreground);
         using ConsoleHub console = new(begin.Log, startOver: true);
         SystemDisk[] disks = [.. begin.Chains.Select(chain => SystemDisk.Open(begin.Layers, chain))];
 
         enter(RebootPhase.ShutDown, null);
-        string? note = ShutDown(host, begin, frozen, disks, console);
+        string? note = ShutDown(host, begin, frozen, disks, console, turns);
 
         console.Drain(); // whoever looks at the log now sees where the old OS ends
         enter(RebootPhase.Reset, note);
         using Machine machine = MachineBuilder.Build(
-            host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console);
+            host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console, turns);
         console.Channel.BeginAnew(); // what the old OS said on its way out is not the new one's
         using BootWatch watch = BootWatch.For(begin.Config, console);
         machine.Boot(MachineBuilder.BootSource(begin.Config));
@@ -73,6 +76,7 @@ public static class ShadowProcess
         Task.WaitAny(watch.Ready, watch.Failed, machine.Exited, countsAsReady);
         if (countsAsReady.IsCompleted) watch.CountAsReady();
         console.Connect(null);
+        turns.Release();
         machine.Pause();
         // What it printed before it ended may still be on its way here.
         console.Drain();
@@ -94,14 +98,14 @@ public static class ShadowProcess
     /// <summary>Lets the old OS end in its own time, or not at all.</summary>
     /// <returns>What did not work out, or null.</returns>
     private static string? ShutDown(
-        KvmHost host, ShadowMessage.Begin begin, MemoryFile frozen, SystemDisk[] disks, ConsoleHub console)
+        KvmHost host, ShadowMessage.Begin begin, MemoryFile frozen, SystemDisk[] disks, ConsoleHub console, BackgroundTurns turns)
     {
         string? note = null;
         List<IBlockBackend> persistent = [];
         foreach (DiskConfig disk in begin.Config.PersistentDisks)
             persistent.Add(new DiscardingDisk(RawDisk.Open(disk.Path, readOnly: true, DiskLock.None)));
         using (Machine machine = MachineBuilder.Build(
-            host, begin.Config, frozen, MemoryView.Private, disks, persistent, console))
+            host, begin.Config, frozen, MemoryView.Private, disks, persistent, console, turns))
         {
             if (begin.Shutdown == ShutdownMode.Clean)
             {

@@ -10,6 +10,8 @@ public struct SchedAttr
     public const uint SCHED_OTHER = 0;
     /// <summary>Policy: real-time, first in, first out.</summary>
     public const uint SCHED_FIFO = 1;
+    /// <summary>Policy: time-sharing of what nobody else wants.</summary>
+    public const uint SCHED_IDLE = 5;
 
     /// <summary>Bytes of this structure.</summary>
     public uint Size;
@@ -17,7 +19,7 @@ public struct SchedAttr
     public uint Policy;
     /// <summary><c>sched_flags</c>.</summary>
     public ulong Flags;
-    /// <summary><c>sched_nice</c>, for SCHED_OTHER.</summary>
+    /// <summary><c>sched_nice</c>, for SCHED_OTHER and SCHED_IDLE.</summary>
     public int Nice;
     /// <summary><c>sched_priority</c>, for SCHED_FIFO.</summary>
     public uint Priority;

@@ -365,7 +365,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
 
     private MmioRange AddDisk(int index, DiskSlot slot)
     {
-        VirtioBlkDevice device = new(slot.Backend, slot.Serial, $"blk{index}", Spec.Cpus);
+        VirtioBlkDevice device = new(slot.Backend, slot.Serial, $"blk{index}", Spec.Cpus, slot.Turns);
         VirtioMmioTransport transport = new(device, Memory, Line(PlatformMap.VirtioGsi(index)));
         ulong window = PlatformMap.VirtioWindow(index);
         for (int queue = 0; queue < transport.Notifications.Count; queue++)

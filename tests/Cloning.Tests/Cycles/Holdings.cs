@@ -1,4 +1,5 @@
 using Cloning.Instances;
+using Cloning.Isolation;
 
 namespace Cloning.Tests.Cycles;
 
@@ -22,7 +23,7 @@ internal sealed record Holdings(
             || line.Contains("kvm-vcpu", StringComparison.Ordinal)),
         Directory.EnumerateFiles(guest.Files.Path, "*", SearchOption.AllDirectories).Count(),
         guest.Instance.Status().ChainDepth,
-        Directory.Exists("/sys/fs/cgroup") ? Directory.GetDirectories("/sys/fs/cgroup", "bgkvm-tiny-*").Length : 0,
+        ShadowGroups.Find(new IsolationHost(), "bgkvm-tiny-*").Count(),
         File.ReadAllText($"/proc/self/task/{Environment.ProcessId}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries).Length,
         report.CloneMicros, report.SwitchMicros, report.TotalMillis);
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Cloning.Instances;
+using Cloning.Isolation;
 using Cloning.Tests.Faults;
 using Xunit;
 
@@ -143,7 +144,7 @@ public sealed class KillTests : IDisposable
         foreach (int shadow in ledger.Shadows.Distinct())
         {
             Assert.True(SpinWait.SpinUntil(() => IsGone(shadow), s_limit), $"the shadow {shadow} is still there");
-            Assert.False(Directory.Exists($"/sys/fs/cgroup/bgkvm-tiny-shadow-{shadow}"));
+            Assert.Empty(ShadowGroups.Find(new IsolationHost(), $"bgkvm-tiny-shadow-{shadow}"));
         }
 
         ledger.Shadows.Clear();

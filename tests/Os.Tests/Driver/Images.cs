@@ -1,6 +1,9 @@
 namespace Os.Tests.Driver;
 
-/// <summary>The demo guest's images, with fio, from the folder that BGKVM_GUEST_DIR names (scripts/guest-image bench makes it). Only read.</summary>
+/// <summary>
+/// The demo guest's images, with fio, from the folder that BGKVM_GUEST_DIR names (scripts/guest-image bench makes it), and the installer's
+/// from BGKVM_INSTALLER_DIR. Only read.
+/// </summary>
 internal static class Images
 {
     /// <summary>The system disk, raw ext4.</summary>
@@ -27,11 +30,17 @@ internal static class Images
     /// <summary>The initrd that goes with it.</summary>
     public static string Initrd(string series) => In($"initrd-{series}");
 
-    private static string In(string file)
+    /// <summary>The kernel of Debian's network installer.</summary>
+    public static string InstallerKernel => In("vmlinuz", "BGKVM_INSTALLER_DIR");
+
+    /// <summary>The installer itself.</summary>
+    public static string InstallerInitrd => In("initrd", "BGKVM_INSTALLER_DIR");
+
+    private static string In(string file, string variable = "BGKVM_GUEST_DIR")
     {
-        string folder = Environment.GetEnvironmentVariable("BGKVM_GUEST_DIR") is { Length: > 0 } given ? given
-            : throw new InvalidOperationException("BGKVM_GUEST_DIR does not say where the guest's images are");
+        string folder = Environment.GetEnvironmentVariable(variable) is { Length: > 0 } given ? given
+            : throw new InvalidOperationException($"{variable} does not say where the guest's images are");
         string path = Path.GetFullPath(Path.Combine(folder, file));
-        return File.Exists(path) ? path : throw new FileNotFoundException($"BGKVM_GUEST_DIR has no {file}", path);
+        return File.Exists(path) ? path : throw new FileNotFoundException($"{variable} has no {file}", path);
     }
 }

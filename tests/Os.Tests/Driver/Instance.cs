@@ -123,6 +123,15 @@ internal sealed class Instance : IDisposable
         return Attach();
     }
 
+    /// <summary>Starts Debian's network installer as it comes, with the persistent disk as the one to install on.</summary>
+    public Guest StartInstaller()
+    {
+        StartDetached(
+            "--disk", $"{PersistentDisk},format=raw", "--kernel", Images.InstallerKernel, "--initrd", Images.InstallerInitrd,
+            "--append", "console=ttyS0 --- quiet", "--memory", "1G");
+        return Attach();
+    }
+
     /// <summary>Starts it again by its name, and sits down at its console.</summary>
     public Guest StartAgain()
     {
