@@ -80,17 +80,15 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
     private ShadowMessage.Ready WaitReady(ShadowHandle shadow, CancellationToken givenUp)
     {
         ReadyCommand? command = null;
-        long logStart = 0;
         try
         {
             return shadow.WaitReady(
-                (phase, note) =>
+                phase =>
                 {
-                    _note ??= note;
-                    Enter(phase, note);
-                    if (phase == RebootPhase.Reset) logStart = GuestLog.LengthOf(instance.Directory.ShadowLog);
-                    if (phase == RebootPhase.Boot)
-                        command = ReadyCommand.Of(instance.Config, instance.Directory, inShadow: true, logStart, shadow.CountAsReady);
+                    _note ??= phase.Note;
+                    Enter(phase.Step, phase.Note);
+                    if (phase.Step == RebootPhase.Boot)
+                        command = ReadyCommand.Of(instance.Config, instance.Directory, inShadow: true, phase.LogBytes, shadow.CountAsReady);
                 },
                 givenUp);
         }

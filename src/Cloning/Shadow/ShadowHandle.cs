@@ -114,7 +114,7 @@ public sealed class ShadowHandle : IDisposable
     /// <summary>Waits for its state at ready, reporting the phases on the way. <see cref="EndWhen"/> is what ends it early.</summary>
     /// <exception cref="ShadowException">It failed or died; the message says why.</exception>
     /// <exception cref="OperationCanceledException">Given up.</exception>
-    public ShadowMessage.Ready WaitReady(Action<RebootPhase, string?> phase, CancellationToken cancellation)
+    public ShadowMessage.Ready WaitReady(Action<ShadowMessage.Phase> phase, CancellationToken cancellation)
     {
         while (true)
         {
@@ -136,7 +136,7 @@ public sealed class ShadowHandle : IDisposable
             switch (message)
             {
                 case ShadowMessage.Phase step:
-                    phase(step.Step, step.Note);
+                    phase(step);
                     break;
                 case ShadowMessage.Ready ready:
                     _isolation?.Lift();

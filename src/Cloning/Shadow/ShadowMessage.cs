@@ -44,7 +44,8 @@ public abstract record ShadowMessage
     /// <summary>Shadow → instance: a step begins.</summary>
     /// <param name="Step">Which.</param>
     /// <param name="Note">What did not work out in the step before, or null.</param>
-    public sealed record Phase(RebootPhase Step, string? Note = null) : ShadowMessage;
+    /// <param name="LogBytes">How long the log of its console is at that moment.</param>
+    public sealed record Phase(RebootPhase Step, string? Note = null, long LogBytes = 0) : ShadowMessage;
 
     /// <summary>Instance → shadow: the ready command has succeeded.</summary>
     public sealed record CountsAsReady : ShadowMessage;

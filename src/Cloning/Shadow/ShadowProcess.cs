@@ -31,7 +31,7 @@ public static class ShadowProcess
             List<SafeFd> descriptors = [];
             if (link.Receive(descriptors) is not ShadowMessage.Begin begin) return 1; // given up before the fork
             Task countsAsReady = ListenToInstance(link);
-            link.Send(Reboot(host, begin, descriptors, countsAsReady, serve, (step, note) => link.Send(new ShadowMessage.Phase(step, note))));
+            link.Send(Reboot(host, begin, descriptors, countsAsReady, serve, (step, note) => link.Send(new ShadowMessage.Phase(step, note, GuestLog.LengthOf(begin.Log)))));
             return 0;
         }
         catch (Exception e)
