@@ -34,7 +34,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         (SystemSlots, PersistentSlots) = (config.Slots(persistent: false), config.Slots(persistent: true));
         Log = new InstanceLog(logger);
         ManifestFile = new ManifestFile(directory);
-        Upkeep = new ChainUpkeep(this, Log) { Turns = new BackgroundTurns(DiskActivity, BackgroundTurns.IdleInterval) };
+        BackgroundTurns = new BackgroundTurns(DiskActivity, BackgroundTurns.IdleInterval);
+        Upkeep = new ChainUpkeep(this, Log) { Turns = BackgroundTurns };
         Committed = new ManualResetEventSlim(true);
     }
 
@@ -66,6 +67,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal RebootPhase? Phase { get; set; }
     /// <summary>The guest's use of the host's disks: the shadow, and what else can wait, looks at it.</summary>
     internal DiskActivity DiskActivity { get; } = DiskActivity.Create();
+    /// <summary>Turns of what this process has to do that can wait.</summary>
+    internal BackgroundTurns BackgroundTurns { get; }
     internal int? ShadowPid { get; set; }
     internal IsolationReport? Isolation { get; set; }
     internal string? CancelReason { get; private set; }
@@ -232,6 +235,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         ConsoleHub?.Dispose();
         ManifestFile.Dispose();
         Host?.Dispose();
+        BackgroundTurns.Dispose();
         DiskActivity.Dispose();
     }
 
