@@ -12,24 +12,23 @@ internal sealed class Instance : IDisposable
 {
     private const string Name = "bench", MemoryMiB = "192";
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(10);
-    private readonly string _folder;
 
     /// <summary>Starts it.</summary>
     /// <param name="images">The bench guest's.</param>
     /// <param name="folder">For its files.</param>
     public Instance(string images, string folder)
     {
-        _folder = folder;
         Environment.SetEnvironmentVariable("BGKVM_HOME", Path.Combine(folder, "home"));
         string data = Path.Combine(folder, "data.img");
         using (FileStream file = File.Create(data)) file.SetLength(64 << 20);
         Run("start", Name, "--disk", $"{images}/system.img,format=raw", "--persistent", data, "--kernel", $"{images}/vmlinux-6.1",
             "--initrd", $"{images}/initrd-6.1", "--append", File.ReadAllText($"{images}/cmdline").Trim(), "--memory", $"{MemoryMiB}M", "--detach");
-        Guest = Attach();
+        Guest = Attach(Path.Combine(folder, "home", Name, "console.sock"));
+        LogIn();
     }
 
     /// <summary>Who sits at its console.</summary>
-    public Guest Guest { get; private set; }
+    public Guest Guest { get; }
 
     /// <summary>The persistent disk, as the guest calls it.</summary>
     public string Device { get; private set; } = "";
@@ -56,7 +55,7 @@ internal sealed class Instance : IDisposable
         if (lasted) Process.GetProcessById(shadow).Kill();
         reboot.StandardOutput.ReadToEnd();
         if (!reboot.WaitForExit(s_limit)) throw new TimeoutException("the reboot does not end");
-        if (!lasted) SitDownAgain();
+        if (!lasted) LogIn();
         return lasted;
     }
 
@@ -69,7 +68,7 @@ internal sealed class Instance : IDisposable
         if (!reboot.WaitForExit(s_limit)) throw new TimeoutException("the reboot does not end");
         JsonElement report = Status().GetProperty("lastReboot");
         if (report.GetProperty("outcome").GetString() != "switched") throw new InvalidOperationException($"the reboot ended as {report}");
-        SitDownAgain();
+        LogIn();
         return TimeSpan.FromMilliseconds(report.GetProperty("totalMillis").GetInt64());
     }
 
@@ -111,26 +110,24 @@ internal sealed class Instance : IDisposable
         using Process process = Start(arguments);
         string output = process.StandardOutput.ReadToEnd();
         if (!process.WaitForExit(s_limit) || process.ExitCode != 0)
-            throw new InvalidOperationException($"bgkvm {string.Join(' ', arguments)} ended with {process.ExitCode}");
+            throw new InvalidOperationException($"bgkvm {string.Join(' ', arguments)} ended with {process.ExitCode}: {process.StandardError.ReadToEnd()}");
         return output;
     }
 
-    private void SitDownAgain()
-    {
-        Guest.Dispose();
-        Guest = Attach();
-    }
-
-    private Guest Attach()
+    private static Guest Attach(string socketPath)
     {
         Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        socket.Connect(new UnixDomainSocketEndPoint(Path.Combine(_folder, "home", Name, "console.sock")));
+        socket.Connect(new UnixDomainSocketEndPoint(socketPath));
         NetworkStream stream = new(socket, ownsSocket: true);
-        Guest guest = new(stream, stream);
-        guest.LogIn();
-        Device = $"/dev/{guest.Run("cd /sys/block; grep -lx persistent0 vd*/serial").Split('/')[0]}";
-        guest.Run("cd /");
-        Workload.Prepare(guest);
-        return guest;
+        return new Guest(stream, stream);
+    }
+
+    /// <summary>Logs in at the next prompt, and gets the guest ready. The connection is the same all along.</summary>
+    private void LogIn()
+    {
+        Guest.LogIn();
+        Device = $"/dev/{Guest.Run("cd /sys/block; grep -lx persistent0 vd*/serial").Split('/')[0]}";
+        Guest.Run("cd /");
+        Workload.Prepare(Guest);
     }
 }
