@@ -11,6 +11,7 @@ internal static class Plan
     {
         // Nothing is copied in these pauses, so many cycles are affordable.
         ["pauses"] = new(typeof(PauseBenchmarks), _ => 200),
+        ["slot"] = new(typeof(SlotSwapBenchmarks), _ => 100),
         ["fork"] = new(typeof(ForkBenchmarks), _ => 50),
         // These take seconds each where memory is large.
         ["copy"] = new(typeof(CopyBenchmarks), memoryMiB => Math.Clamp(16384 / memoryMiB, 3, 30)),
@@ -26,7 +27,7 @@ internal static class Plan
     /// <summary>How many times the guest's memory a benchmark holds at once.</summary>
     internal static int MemoryHeld(string method) => method switch
     {
-        nameof(PauseBenchmarks.Clone) or nameof(ForkBenchmarks.Fork) or nameof(QemuBenchmarks.QemuHandOver) => 1,
+        nameof(PauseBenchmarks.Clone) or nameof(ForkBenchmarks.Fork) or nameof(SlotSwapBenchmarks.SlotSwap) or nameof(QemuBenchmarks.QemuHandOver) => 1,
         nameof(QemuBenchmarks.QemuRestore) or nameof(QemuBenchmarks.QemuPreloaded) => 3,
         _ => 2,
     };

@@ -18,12 +18,17 @@ internal sealed class PauseCycle : IDisposable
     private readonly ManifestFile? _manifest;
     private readonly MemoryFile? _rebooted;
     private readonly string _directory = "";
+    private readonly bool _populate;
     private WorkerMachine _next = null!;
 
     /// <summary>Starts a guest and has it write to all its memory; for switches, a second one, which stands for the rebooted OS.</summary>
-    internal PauseCycle(PauseKind kind, int cpus, int memoryMiB)
+    /// <param name="kind">Which pause.</param>
+    /// <param name="cpus">vCPUs.</param>
+    /// <param name="memoryMiB">Memory.</param>
+    /// <param name="populate">Whether the next machine's page tables are filled beforehand, as the product does.</param>
+    internal PauseCycle(PauseKind kind, int cpus, int memoryMiB, bool populate = true)
     {
-        Kind = kind;
+        (Kind, _populate) = (kind, populate);
         ulong bytes = (ulong)memoryMiB << 20;
         _running = WorkerMachine.Started(_host, cpus, bytes);
         _state = _running.Machine.NewState();
@@ -37,6 +42,12 @@ internal sealed class PauseCycle : IDisposable
     }
 
     internal PauseKind Kind { get; }
+
+    /// <summary>The guest before the pause.</summary>
+    internal WorkerMachine Running => _running;
+
+    /// <summary>The guest after it.</summary>
+    internal WorkerMachine Next => _next;
 
     /// <summary>Makes what the pause will need, while the guest runs.</summary>
     internal void Prepare()
@@ -55,6 +66,7 @@ internal sealed class PauseCycle : IDisposable
             _next.Machine.Rehearse(_state);
         }
 
+        if (_populate) _next.Machine.Memory.Populate(_next.Machine.File);
         _running.AwaitCounting();
     }
 
@@ -77,6 +89,12 @@ internal sealed class PauseCycle : IDisposable
         _next.Dispose();
         _running.Machine.Run();
     }
+
+    /// <summary>Stops the guest between two cycles, so that it takes nothing from another one.</summary>
+    internal void Rest() => _running.Machine.Pause();
+
+    /// <summary>Lets it go on.</summary>
+    internal void Wake() => _running.Machine.Run();
 
     /// <inheritdoc/>
     public void Dispose()

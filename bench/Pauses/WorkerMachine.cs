@@ -68,6 +68,9 @@ internal sealed class WorkerMachine : IDisposable
     /// <summary>Asks the guest's first vCPU for something.</summary>
     internal void Post(WorkerCommand command) => _mailbox.Post(command);
 
+    /// <summary>How far the first vCPU has counted.</summary>
+    internal ulong Counter => _mailbox.Counter;
+
     /// <summary>Returns once all vCPUs but the first are seen to count.</summary>
     internal void AwaitOthersCounting()
     {

@@ -13,6 +13,7 @@ public static class DowntimeReport
     private static readonly (string Method, bool Freezes, string Label, string Colour)[] s_methods =
     [
         (Clone, true, "bgkvm clone", "#c0392b"),
+        ("SlotSwap", true, "memory slots swapped", "#d68910"),
         ("Fork", true, "fork() of a process", "#1f6fb4"),
         ("QemuBackgroundSnapshot", true, "QEMU background snapshot", "#2e8b57"),
         ("QemuSave", true, "QEMU stop, save, go on", "#8e44ad"),

@@ -7,7 +7,7 @@
 downtime_parts() { # QUICK
     local memory=(128 256 768 2048 4096 8192) guests=(demo-128 demo-256 demo-768 debian-12-256 debian-12-768) part size
     if (( $1 )); then memory=(128 768) guests=(demo-256); fi
-    for part in pauses fork copy qemu; do
+    for part in pauses slot fork copy qemu; do
         for size in "${memory[@]}"; do printf '%s-%s\n' "$part" "$size"; done
     done
     printf 'reboots-%s\n' "${guests[@]}"
@@ -55,7 +55,7 @@ run_downtime() {
     done
     (( ${#parts[@]} )) || mapfile -t parts < <(downtime_parts "$quick")
     for part in "${parts[@]}"; do
-        [[ $part =~ ^(pauses|fork|copy|qemu|reboots-[a-z0-9-]+)-[0-9]+$ ]] || die "no such part: $part (--list prints them)"
+        [[ $part =~ ^(pauses|slot|fork|copy|qemu|reboots-[a-z0-9-]+)-[0-9]+$ ]] || die "no such part: $part (--list prints them)"
     done
     [[ -r /dev/kvm && -w /dev/kvm ]] || die 'needs /dev/kvm, readable and writable'
     need_dotnet

@@ -57,7 +57,26 @@ public sealed unsafe class GuestMemory : IDisposable
         // Guest memory does not belong into a core dump of the monitor. Refused only for special mappings, which this
         // is not.
         _ = Libc.madvise(mapping.Address, mapping.Length, Libc.MADV_DONTDUMP);
+        // Fewer faults and shorter page walks, where the administrator has allowed it (shmem_enabled).
+        _ = Libc.madvise(mapping.Address, mapping.Length, Libc.MADV_HUGEPAGE);
         return new GuestMemory(layout, view, mapping);
+    }
+
+    /// <summary>
+    /// Maps the pages that the file has into this process's page tables, so that the machine that runs on this view does not have to,
+    /// page by page. For before a pause: it takes time with the memory's size. A host before Linux 5.14 does not do it.
+    /// </summary>
+    /// <param name="file">The file that is mapped here. Its holes stay holes.</param>
+    public void Populate(MemoryFile file)
+    {
+        long end = (long)Layout.SizeBytes;
+        for (long data = 0, hole; data < end; data = hole)
+        {
+            data = Libc.lseek(file.Fd.Fd, data, Libc.SEEK_DATA);
+            if (data < 0) return; // no more
+            hole = Math.Min(Libc.lseek(file.Fd.Fd, data, Libc.SEEK_HOLE), end);
+            if (hole <= data || Libc.madvise(HostAddress + (nint)data, (nuint)(hole - data), Libc.MADV_POPULATE_READ) != 0) return;
+        }
     }
 
     /// <summary>Looks a range up for reading.</summary>

@@ -90,6 +90,32 @@ public sealed class ConcurrencyTests : IDisposable
         Assert.True(content.AsSpan().SequenceEqual(Qemu.ReadAll(last, "qcow2", _folder)));
     }
 
+    /// <summary>Each has a stretch of the disk to itself; the table that counts their clusters moves under all of them, several times.</summary>
+    [Theory]
+    [InlineData(64 << 10)]
+    [InlineData(8 << 20)]
+    public void Several_writers_find_the_refcount_table_full(long cacheBytes)
+    {
+        const int Stretch = 6 << 20, Piece = 24 << 10;
+        string path = _folder["top"];
+        Qcow2Image.Create(path, Threads * (long)Stretch, clusterBytes: 512);
+        HostFile file = HostFile.Open(path, true, DiskLock.Exclusive);
+        using (Qcow2Image image = Qcow2Image.Open(file, readOnly: false, null, cacheBytes))
+        {
+            Parallel.For(0, Threads, new ParallelOptions { MaxDegreeOfParallelism = Threads }, writer =>
+            {
+                for (int at = 0; at < Stretch; at += Piece)
+                    image.WriteBytes((writer * (long)Stretch) + at, DiskIo.RandomBytes(Piece, (writer * Stretch) + at));
+            });
+            image.Flush();
+        }
+
+        Qemu.AssertClean(path);
+        byte[] content = Qemu.ReadAll(path, "qcow2", _folder);
+        for (int at = 0; at < content.Length; at += Piece)
+            Assert.True(content.AsSpan(at, Piece).SequenceEqual(DiskIo.RandomBytes(Piece, at)), $"at {at}");
+    }
+
     private static byte[] Stamped(int sectors, int stamp)
     {
         byte[] bytes = new byte[sectors * 512];

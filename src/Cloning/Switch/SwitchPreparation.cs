@@ -33,6 +33,7 @@ internal sealed class SwitchPreparation : IDisposable
             for (int i = 0; i < made.Disks.Length; i++)
                 prepared.Next.Disks[instance.SystemSlots[i]].SetBackend(new CommitGate(made.Disks[i].Device, instance.Committed), notify: false);
             prepared.Next.Load(ready.State);
+            prepared.Next.Memory.Populate(prepared.Next.File);
             instance.ManifestFile.Stage(prepared.NextManifest);
             return made;
         }

@@ -54,8 +54,12 @@ public static unsafe partial class Libc
     public const int MAP_PRIVATE = 2;
     /// <summary>mmap flag: do not reserve swap for it.</summary>
     public const int MAP_NORESERVE = 0x4000;
+    /// <summary>madvise: in huge pages, where the host is set up for that.</summary>
+    public const int MADV_HUGEPAGE = 14;
     /// <summary>madvise: leave it out of core dumps.</summary>
     public const int MADV_DONTDUMP = 16;
+    /// <summary>madvise: fill the page tables as reading every page would; since Linux 5.14.</summary>
+    public const int MADV_POPULATE_READ = 22;
     /// <summary>open flag.</summary>
     public const int O_RDONLY = 0;
     /// <summary>open flag.</summary>
@@ -80,6 +84,10 @@ public static unsafe partial class Libc
     public const uint STATX_BASIC_STATS = 0x7FF;
     /// <summary>lseek: from the end of the file.</summary>
     public const int SEEK_END = 2;
+    /// <summary>lseek: the next byte that is not in a hole.</summary>
+    public const int SEEK_DATA = 3;
+    /// <summary>lseek: the next hole.</summary>
+    public const int SEEK_HOLE = 4;
     /// <summary>fallocate: do not change the file's size.</summary>
     public const int FALLOC_FL_KEEP_SIZE = 1;
     /// <summary>preadv2 flag: EAGAIN instead of waiting for the disk.</summary>

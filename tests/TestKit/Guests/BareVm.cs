@@ -8,8 +8,6 @@ namespace TestKit.Guests;
 /// </summary>
 public sealed class BareVm : IDisposable
 {
-    private readonly MemoryFile _file;
-
     /// <summary>Builds a VM on this host's /dev/kvm and puts a program into it.</summary>
     /// <param name="program">What runs.</param>
     /// <param name="memoryBytes">Size of its memory, bytes, a multiple of 4096.</param>
@@ -18,8 +16,8 @@ public sealed class BareVm : IDisposable
     {
         Kvm = OpenKvm();
         Vm = new VmFd(Kvm.Call(KvmIoctls.KVM_CREATE_VM));
-        _file = MemoryFile.Create("bare-vm", memoryBytes);
-        Memory = GuestMemory.Map(_file, new MemoryLayout(memoryBytes), MemoryView.Shared);
+        File = MemoryFile.Create("bare-vm", memoryBytes);
+        Memory = GuestMemory.Map(File, new MemoryLayout(memoryBytes), MemoryView.Shared);
         uint slot = 0;
         foreach (GuestRegion region in Memory.Layout.Regions)
         {
@@ -60,6 +58,9 @@ public sealed class BareVm : IDisposable
 
     /// <summary>The vCPU's shared page.</summary>
     public KvmRun Run { get; }
+
+    /// <summary>What is behind the guest's memory.</summary>
+    public MemoryFile File { get; }
 
     /// <summary>The guest's memory: shared view.</summary>
     public GuestMemory Memory { get; }
@@ -104,6 +105,6 @@ public sealed class BareVm : IDisposable
         Vm.Dispose();
         Kvm.Dispose();
         Memory.Dispose();
-        _file.Dispose();
+        File.Dispose();
     }
 }

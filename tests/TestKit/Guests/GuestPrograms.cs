@@ -112,7 +112,8 @@ public static class GuestPrograms
         return GuestProgram.Assemble(GuestMode.Long64, a =>
         {
             Label count = a.CreateLabel(), done = a.CreateLabel();
-            Label fill = a.CreateLabel(), check = a.CreateLabel(), report = a.CreateLabel(), halt = a.CreateLabel();
+            Label fill = a.CreateLabel(), check = a.CreateLabel(), report = a.CreateLabel(), touch = a.CreateLabel();
+            Label halt = a.CreateLabel();
             a.mov(rbp, GuestMap.Mailbox.Value);
             a.Label(ref count);
             a.inc(__qword_ptr[rbp + GuestMailbox.CounterOffset]);
@@ -128,6 +129,8 @@ public static class GuestPrograms
             a.je(check);
             a.cmp(esi, (int)WorkerCommand.Report);
             a.je(report);
+            a.cmp(esi, (int)WorkerCommand.Touch);
+            a.je(touch);
             a.jmp(halt);
 
             a.Label(ref fill);
@@ -148,6 +151,16 @@ public static class GuestPrograms
                 a.Label(ref equal);
             });
             a.jmp(done);
+
+            a.Label(ref touch);
+            EachPage(a, regions, first, () =>
+            {
+                a.inc(__qword_ptr[rdi]);
+                a.inc(__qword_ptr[rbp + GuestMailbox.CounterOffset]);
+            });
+            a.cmp(__qword_ptr[rbp + GuestMailbox.CommandOffset], (int)WorkerCommand.Touch);
+            a.je(touch);
+            a.jmp(count);
 
             a.Label(ref report);
             a.mov(r8, __qword_ptr[rbp + GuestMailbox.CounterOffset]);

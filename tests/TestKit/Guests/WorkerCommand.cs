@@ -19,6 +19,11 @@ public enum WorkerCommand : byte
     /// <summary>Result: the counter.</summary>
     Report = (byte)'R',
 
+    /// <summary>
+    /// Writes to every page it covers, again and again, and counts each, until it is asked for <see cref="None"/>. Not answered.
+    /// </summary>
+    Touch = (byte)'T',
+
     /// <summary>Halts for good, interrupts off.</summary>
     Halt = (byte)'H',
 }
