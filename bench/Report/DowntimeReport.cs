@@ -24,7 +24,7 @@ public static class DowntimeReport
         ("QemuRestore", false, "QEMU stop, load, run", "#8e44ad"),
     ];
 
-    /// <summary>Reads <c>samples/*.csv</c>, <c>reboots/*.json</c> and <c>host.json</c>, and writes <c>report.md</c>, <c>report.json</c> and charts.</summary>
+    /// <summary>Reads <c>samples/*.csv</c>, <c>after/*.csv</c>, <c>reboots/*.json</c> and <c>host.json</c>, and writes <c>report.md</c>, <c>report.json</c> and charts.</summary>
     /// <param name="folder">A measurement's folder.</param>
     public static void Write(string folder)
     {
@@ -35,6 +35,7 @@ public static class DowntimeReport
             .OrderBy(r => r.Guest, StringComparer.Ordinal).ThenBy(r => r.MemoryMiB)];
         List<string> text = [$"# Downtime, {host.Date}, {host.Kvm}", "", .. Describe(host), ""];
         if (pauses.MemorySizes.Count > 0) text.AddRange(PauseSections(folder, host, pauses));
+        text.AddRange(AfterSection.Write(Files(folder, "after", "*.csv")));
         if (reboots.Length > 0) text.AddRange(RebootSections.Write(folder, reboots));
         File.WriteAllText(Path.Combine(folder, "report.md"), string.Join('\n', text).TrimEnd() + "\n");
         DowntimeResult result = new(host, Rows(pauses), reboots.Select(r => r with

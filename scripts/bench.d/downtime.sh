@@ -2,7 +2,7 @@
 # bench downtime: part by part, each in a file of its own, so that what is there need not be measured again.
 
 # The report lives in one folder:
-#   host.json samples/*.csv reboots/*.json    what was measured
+#   host.json samples/*.csv after/*.csv reboots/*.json    what was measured
 #   report.md report.json *.svg *.png         what is made of it
 downtime_parts() { # QUICK
     local memory=(128 256 768 2048 4096 8192) guests=(demo-128 demo-256 demo-768 debian-12-256 debian-12-768) part size
@@ -10,6 +10,8 @@ downtime_parts() { # QUICK
     for part in pauses slot fork copy qemu; do
         for size in "${memory[@]}"; do printf '%s-%s\n' "$part" "$size"; done
     done
+    # Two guests at once, each with a second memory.
+    for size in "${memory[@]}"; do if (( size <= 2048 )); then printf 'after-%s\n' "$size"; fi; done
     printf 'reboots-%s\n' "${guests[@]}"
 }
 
@@ -21,6 +23,14 @@ measure_pauses() { # DIR PART QUICK: e.g. pauses-128
         { tail -n 20 "$1/logs/$2.log" >&2; return 1; }
     # "left out" and the table.
     grep -E '^Downtime: left out|^\|' "$1/logs/$2.log" || true
+    mv "$out.part" "$out"
+}
+
+measure_after() { # DIR PART QUICK: e.g. after-128
+    local out=$1/after/$2.csv cycles=10
+    if (( $3 )); then cycles=3; fi
+    mkdir -p "$1/after"
+    "$REPO/artifacts/bin/Pauses/release/Pauses" after "$cycles" "${2##*-}" >"$out.part" || return 1
     mv "$out.part" "$out"
 }
 
@@ -55,7 +65,7 @@ run_downtime() {
     done
     (( ${#parts[@]} )) || mapfile -t parts < <(downtime_parts "$quick")
     for part in "${parts[@]}"; do
-        [[ $part =~ ^(pauses|slot|fork|copy|qemu|reboots-[a-z0-9-]+)-[0-9]+$ ]] || die "no such part: $part (--list prints them)"
+        [[ $part =~ ^(pauses|slot|fork|copy|qemu|after|reboots-[a-z0-9-]+)-[0-9]+$ ]] || die "no such part: $part (--list prints them)"
     done
     [[ -r /dev/kvm && -w /dev/kvm ]] || die 'needs /dev/kvm, readable and writable'
     need_dotnet
@@ -73,12 +83,14 @@ run_downtime() {
         n=$((n + 1))
         case $part in
             reboots-*) made=$out/reboots/${part#reboots-}.json ;;
+            after-*) made=$out/after/$part.csv ;;
             *) made=$out/samples/$part.csv ;;
         esac
         if [[ -e $made ]]; then say "$n of ${#parts[@]}: $part is there already"; continue; fi
         say "$n of ${#parts[@]}: $part"
         case $part in
             reboots-*) measure_reboots "$out" "$part" "$quick" || failed+=("$part") ;;
+            after-*) measure_after "$out" "$part" "$quick" || failed+=("$part") ;;
             *) measure_pauses "$out" "$part" "$quick" || failed+=("$part") ;;
         esac
         # After each part, so that a long measurement can be looked at, and one that was broken off has its report.

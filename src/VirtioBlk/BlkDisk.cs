@@ -1,3 +1,4 @@
+using System.Numerics;
 using Kvm.Interop;
 using VirtioBlk.Turns;
 
@@ -90,14 +91,14 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
     /// <summary>Does a run, however long it takes. Leaves the outcome in each request's Status.</summary>
     public void Do(BlkRequest run, BlkScratch scratch)
     {
-        turns?.Enter();
+        long turn = turns?.Enter() ?? 0;
         try
         {
             DoNow(run, scratch);
         }
         finally
         {
-            turns?.Leave();
+            turns?.Leave(turn, Kind(run));
         }
     }
 
@@ -105,7 +106,7 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
     /// <param name="runs">Runs that wait for it, linked by NextWaiting.</param>
     public void Flush(BlkRequest runs)
     {
-        turns?.Enter();
+        long turn = turns?.Enter() ?? 0;
         try
         {
             Backend.Flush();
@@ -117,7 +118,7 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
         }
         finally
         {
-            turns?.Leave();
+            turns?.Leave(turn, Kind(runs));
         }
     }
 
@@ -129,6 +130,14 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
         BlkRequestType.WriteZeroes => WriteThrough,
         _ => false,
     } && AnyOk(run);
+
+    /// <summary>Runs of one kind take about the same time: they do the same and are of about the same length.</summary>
+    private static int Kind(BlkRequest run)
+    {
+        long bytes = 1;
+        for (BlkRequest? request = run; request is not null; request = request.Follower) bytes += request.DataLength;
+        return ((int)run.Type << 6) | BitOperations.Log2((ulong)bytes);
+    }
 
     /// <summary>What goes into the host's page cache today is on the disk's queue soon.</summary>
     private bool TryWriteCached(ReadOnlySpan<IoVec> vectors, long offset)

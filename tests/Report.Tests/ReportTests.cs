@@ -55,6 +55,21 @@ public sealed class ReportTests : IDisposable
     }
 
     [Fact]
+    public void What_comes_after_a_pause_is_a_median_for_each_form()
+    {
+        string after = Directory.CreateDirectory(Path.Combine(_folder, "after")).FullName;
+        string[] samples = ["Clone,128,0,0,100000,0.2,0.3,0.4,500000", "Clone,128,0,1,100000,0.1,0.2,0.3,700000", "Clone,128,0,2,100000,0.4,0.5,0.6,600000",
+            "Clone,128,1,0,100000,0.9,0.95,1.0,-20"];
+        File.WriteAllText(Path.Combine(after, "after-128.csv"), "header\n" + string.Join('\n', samples) + "\n");
+        DowntimeReport.Write(_folder);
+        string text = File.ReadAllText(Path.Combine(_folder, "report.md"));
+        Assert.Contains("| clone | 128 MiB |        cold |      3 |        20 % |         30 % |         40 % |                 600 ms |", text, StringComparison.Ordinal);
+        Assert.Contains("| clone | 128 MiB |   populated |      1 |        90 % |         95 % |        100 % |                      - |", text, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(after, "other.csv"), "header\nnonsense\n");
+        Assert.Throws<FormatException>(() => DowntimeReport.Write(_folder));
+    }
+
+    [Fact]
     public void A_report_of_reboots_compares_in_place_with_background_and_names_the_worst()
     {
         string reboots = Directory.CreateDirectory(Path.Combine(_folder, "reboots")).FullName;

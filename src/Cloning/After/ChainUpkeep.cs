@@ -40,7 +40,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
     public TimeSpan RetryAfter { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>When it may use the host's disks; null: always.</summary>
-    public BackgroundTurns? Turns { get; init; }
+    public IDiskTurns? Turns { get; init; }
 
     /// <summary>Ends when the chains are short, or with the next <see cref="Pause"/>.</summary>
     public Task Work { get; private set; } = Task.CompletedTask;
@@ -174,7 +174,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         {
             if (step++ % StepsPerLook == 0) RequireHeadroom(Path.GetDirectoryName(kept.File)!);
             Volatile.Write(ref _done, copy.DoneBytes);
-            Turns?.Wait(stop);
+            WaitForTurn();
             return !stop.IsCancellationRequested;
         });
         if (!done) return false;
@@ -193,7 +193,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         {
             for (int step = 0; ; step++)
             {
-                Turns?.Wait(stop);
+                WaitForTurn();
                 if (stop.IsCancellationRequested) return false;
                 if (step % StepsPerLook == 0) RequireHeadroom(chains.Directory.Layers);
                 bool more = merge.Step();
@@ -210,6 +210,13 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         Advance(disk.Device.LengthBytes);
         File.Delete(Path.Combine(chains.Directory.Layers, merged.Path));
         return true;
+    }
+
+    /// <summary>For one step, which is short: nobody needs to know when it ends, nor can its time tell anything, since steps differ.</summary>
+    private void WaitForTurn()
+    {
+        Turns?.Enter();
+        Turns?.Leave();
     }
 
     private void Advance(long bytes)

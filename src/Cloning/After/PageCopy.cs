@@ -1,6 +1,7 @@
 using System.Numerics;
 using CowMemory;
 using Kvm.Interop;
+using VirtioBlk.Turns;
 using Vmm.Machines;
 
 namespace Cloning.After;
@@ -11,12 +12,16 @@ internal static unsafe class PageCopy
     private const int SEEK_DATA = 3, SEEK_HOLE = 4;
     private const ulong PagemapPresent = 1UL << 63, PagemapSwapped = 1UL << 62;
     private const int PagesAtOnce = 4096;
+    private const long StretchBytes = 16 << 20; // some milliseconds
 
     /// <summary>
     /// Copies every page that can hold something: what the file has, and what the private view has copied. Reading the rest
     /// would allocate it.
     /// </summary>
-    public static void All(Machine from, Machine into)
+    /// <param name="from">From where.</param>
+    /// <param name="into">To where.</param>
+    /// <param name="turns">Asked before every stretch: memory is not in short supply, but what it takes to copy it may be.</param>
+    public static void All(Machine from, Machine into, IDiskTurns turns)
     {
         long size = (long)from.File.SizeBytes;
         using SafeFd pagemap = new(Libc.open("/proc/self/pagemap", Libc.O_RDONLY | Libc.O_CLOEXEC, 0));
@@ -29,7 +34,13 @@ internal static unsafe class PageCopy
             if (data == size) break;
             long hole = Libc.lseek(from.File.Fd.Fd, data, SEEK_HOLE);
             if (hole < 0) hole = size;
-            Copy(from, into, data, hole - data);
+            for (at = data; at < hole; at += StretchBytes)
+            {
+                turns.Enter();
+                Copy(from, into, at, Math.Min(StretchBytes, hole - at));
+                turns.Leave();
+            }
+
             at = hole;
         }
     }

@@ -46,7 +46,7 @@ internal static class Reshare
             DirtyPages dirty = new(from.File.SizeBytes), scratch = new(from.File.SizeBytes);
             into.Rehearse(state);
             from.LogDirtyPages(true);
-            PageCopy.All(from, into);
+            PageCopy.All(from, into, instance.BackgroundTurns);
             for (int round = 0; ; round++)
             {
                 from.CollectDirtyPages(dirty, scratch);

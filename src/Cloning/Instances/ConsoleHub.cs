@@ -20,7 +20,8 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
     private readonly Queue<byte> _history = new(HistoryBytes);
     private List<byte> _pending = new(4096);
     private List<byte> _spare = new(4096);
-    private bool _ended;
+    private TaskCompletionSource? _drained;
+    private bool _delivering, _ended;
 
     // Held while input is delivered, and while a move is under way. Apart from _gate: a port that prints takes that one.
     private readonly Lock _inputGate = new();
@@ -68,6 +69,20 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
             _pending.AddRange(output);
             if (wasEmpty) _wake.Set();
         }
+    }
+
+    /// <summary>Waits until everything printed so far has reached the readers.</summary>
+    public void Drain()
+    {
+        Task drained;
+        lock (_gate)
+        {
+            if (_pending.Count == 0 && !_delivering) return;
+            _drained ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            drained = _drained.Task;
+        }
+
+        drained.Wait();
     }
 
     /// <inheritdoc/>
@@ -132,6 +147,7 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
                 _spare.Clear();
                 readers = [.. _attachments];
                 ended = _ended;
+                _delivering = true;
                 // History ends where this output begins, so that a reader who attaches now sees each byte once.
                 foreach (byte b in output)
                 {
@@ -142,6 +158,14 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
 
             _log.Append(output);
             foreach (Attachment reader in readers) reader.Deliver(output);
+            lock (_gate)
+            {
+                _delivering = false;
+                // A guest that never stops printing must not make anybody wait for ever: this round was what there was.
+                _drained?.SetResult();
+                _drained = null;
+            }
+
             if (ended) return;
         }
     }

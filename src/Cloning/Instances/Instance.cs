@@ -19,7 +19,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     private readonly SemaphoreSlim _oneReboot = new(1, 1);
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly DateTimeOffset _startedAt = DateTimeOffset.UtcNow;
-    private ReadyWatch? _watch;
+    private BootWatch? _watch;
+    private ReadyCommand? _readyCommand;
     private CancellationTokenSource? _reboot;
     private RebootReport? _lastReport;
     private InstanceState _state = InstanceState.Booting;
@@ -33,7 +34,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         (SystemSlots, PersistentSlots) = (config.Slots(persistent: false), config.Slots(persistent: true));
         Log = new InstanceLog(logger);
         ManifestFile = new ManifestFile(directory);
-        Upkeep = new ChainUpkeep(this, Log) { Turns = new BackgroundTurns(DiskActivity, BackgroundTurns.IdleInterval) };
+        BackgroundTurns = new BackgroundTurns(DiskActivity, BackgroundTurns.IdleInterval);
+        Upkeep = new ChainUpkeep(this, Log) { Turns = BackgroundTurns };
         Committed = new ManualResetEventSlim(true);
     }
 
@@ -65,6 +67,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal RebootPhase? Phase { get; set; }
     /// <summary>The guest's use of the host's disks: the shadow, and what else can wait, looks at it.</summary>
     internal DiskActivity DiskActivity { get; } = DiskActivity.Create();
+    /// <summary>Turns of what this process has to do that can wait.</summary>
+    internal BackgroundTurns BackgroundTurns { get; }
     internal int? ShadowPid { get; set; }
     internal IsolationReport? Isolation { get; set; }
     internal string? CancelReason { get; private set; }
@@ -222,6 +226,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         _oneReboot.Wait();
         _oneReboot.Release();
         Upkeep.Dispose();
+        _readyCommand?.Dispose();
         _watch?.Dispose();
         ConsoleHub?.Connect(null);
         Machine?.Dispose();
@@ -230,6 +235,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         ConsoleHub?.Dispose();
         ManifestFile.Dispose();
         Host?.Dispose();
+        BackgroundTurns.Dispose();
         DiskActivity.Dispose();
     }
 
@@ -285,17 +291,16 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     }
 
     /// <summary>Ends the guest: by the power button within the limit, else by stopping it.</summary>
-    internal void EndForReboot(ShutdownMode mode, TimeSpan limit, CancellationToken cancellation)
+    /// <returns>What did not work out, or null.</returns>
+    internal string? EndForReboot(ShutdownMode mode, TimeSpan limit, CancellationToken cancellation)
     {
         lock (_gate) _powerOffMeansReboot = true;
-        if (mode == ShutdownMode.Reset) return;
-        Machine.PressPowerButton();
-        Machine.Exited.Wait((int)limit.TotalMilliseconds, cancellation);
+        return mode == ShutdownMode.Reset ? null : PowerDown.Run(Machine, ConsoleHub, limit, cancellation);
     }
 
     /// <summary>Boots the instance on a new machine, in the place of the one it has.</summary>
     /// <param name="next">Built and loaded already: what can go wrong went wrong before the old one was touched.</param>
-    internal ReadyWatch BootAgain(Machine next)
+    internal BootWatch BootAgain(Machine next)
     {
         Machine old = Machine;
         old.Pause();
@@ -309,8 +314,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
         ConsoleHub.Channel.BeginAnew();
         Adopt(next);
-        _watch?.Dispose();
-        _watch = WatchReady();
+        _watch = WatchBoot();
         next.Run();
         return _watch;
     }
@@ -351,7 +355,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
         ConsoleHub.Channel.RebootAsked = new GuestRequests(this).AskReboot;
         Adopt(BuildMachine());
-        _watch = WatchReady();
+        _watch = WatchBoot();
     }
 
     /// <summary>The first start: an overlay over each of the user's images, which are themselves never written.</summary>
@@ -382,9 +386,13 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         return manifest;
     }
 
-    private ReadyWatch WatchReady()
+    private BootWatch WatchBoot()
     {
-        ReadyWatch watch = ReadyWatch.For(Config, ConsoleHub);
+        _readyCommand?.Dispose();
+        _watch?.Dispose();
+        ConsoleHub.Drain();
+        long logStart = GuestLog.LengthOf(Directory.ConsoleLog);
+        BootWatch watch = BootWatch.For(Config, ConsoleHub);
         watch.Ready.ContinueWith(
             _ =>
             {
@@ -392,6 +400,13 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
                     if (_state is InstanceState.Booting or InstanceState.Rebooting) _state = InstanceState.Running;
             },
             TaskScheduler.Default);
+        watch.Failed.ContinueWith(
+            _ =>
+            {
+                if (!watch.IsReady) Log.BootFailed(watch.Failure!);
+            },
+            TaskScheduler.Default);
+        _readyCommand = ReadyCommand.Of(Config, Directory, inShadow: false, logStart, watch.CountAsReady);
         return watch;
     }
 

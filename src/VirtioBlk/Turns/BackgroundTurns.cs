@@ -1,8 +1,11 @@
+using System.Diagnostics;
+
 namespace VirtioBlk.Turns;
 
 /// <summary>
 /// Turns of who is to use the host's disks only while the foreground does not (Idletime scheduling, Eggert and Touch 2005). A
-/// foreground that never rests does not stop it: every <see cref="Patience"/> one turn comes all the same.
+/// foreground that never rests does not stop it: every <see cref="Patience"/> one turn comes all the same. Where its own requests go
+/// slower than usual it rests as well (<see cref="ProgressRegulator"/>).
 /// </summary>
 /// <param name="foreground">Who comes first.</param>
 /// <param name="interval">The preemption interval; null for what the foreground says (<see cref="DiskActivity.PreemptionInterval"/>).</param>
@@ -17,46 +20,38 @@ public sealed class BackgroundTurns(DiskActivity foreground, TimeSpan? interval 
     // The foreground tells nobody when it comes to rest, since that would cost it a system call: so it is looked at.
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(1);
 
+    private readonly ProgressRegulator _progress = new();
     private readonly SemaphoreSlim _next = new(1, 1);
     private readonly CancellationTokenSource _released = new();
+    private long _restUntil;
+
+    private TimeSpan Interval => interval ?? foreground.PreemptionInterval;
+
+    private bool MayGo => _released.IsCancellationRequested || !foreground.IsBusy(Interval);
+
+    /// <summary>Its own progress counts only while it is to have nothing but what is left over.</summary>
+    private bool IsRested => _released.IsCancellationRequested || Interval <= TimeSpan.Zero || Environment.TickCount64 >= Volatile.Read(ref _restUntil);
 
     /// <inheritdoc/>
-    public bool TryEnter() => _released.IsCancellationRequested || !foreground.IsBusy(interval ?? foreground.PreemptionInterval);
+    public bool TryEnter() => MayGo && IsRested;
 
     /// <inheritdoc/>
-    public void Enter() => Wait(CancellationToken.None);
+    public long Enter()
+    {
+        Wait();
+        return Stopwatch.GetTimestamp();
+    }
 
     /// <inheritdoc/>
     public void Leave()
     {
     }
 
-    /// <summary>Waits for a turn that nobody needs to be told the end of.</summary>
-    /// <param name="stop">Ends the waiting.</param>
-    public void Wait(CancellationToken stop)
+    /// <inheritdoc/>
+    public void Leave(long entered, int kind)
     {
-        if (TryEnter()) return;
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(stop, _released.Token);
-        try
-        {
-            // One waits, the others wait for that one: or a whole queue of them would lose patience at the same moment.
-            _next.Wait(either.Token);
-            try
-            {
-                long end = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
-                while (!TryEnter() && Environment.TickCount64 < end && !either.Token.WaitHandle.WaitOne(s_look))
-                {
-                }
-            }
-            finally
-            {
-                _next.Release();
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // Whoever stops it, or has released it, wants it to go on.
-        }
+        _progress.Add(kind, Stopwatch.GetElapsedTime(entered));
+        BeginRest();
     }
 
     /// <summary>From now on nobody waits: somebody waits for them.</summary>
@@ -67,5 +62,38 @@ public sealed class BackgroundTurns(DiskActivity foreground, TimeSpan? interval 
     {
         _next.Dispose();
         _released.Dispose();
+    }
+
+    private void Wait()
+    {
+        if (TryEnter()) return;
+        try
+        {
+            // One waits, the others wait for that one: or a whole queue of them would lose patience at the same moment.
+            _next.Wait(_released.Token);
+            try
+            {
+                long end = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
+                while ((!IsRested || (!MayGo && Environment.TickCount64 < end)) && !_released.Token.WaitHandle.WaitOne(s_look))
+                {
+                }
+
+                // Who waits next has lost no time yet: it rests again, so that one request goes through for each rest.
+                BeginRest();
+            }
+            finally
+            {
+                _next.Release();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Released while waiting for who waits.
+        }
+    }
+
+    private void BeginRest()
+    {
+        if (_progress.Rest is { Ticks: > 0 } rest) Volatile.Write(ref _restUntil, Environment.TickCount64 + (long)rest.TotalMilliseconds);
     }
 }

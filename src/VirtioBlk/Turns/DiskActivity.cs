@@ -60,7 +60,7 @@ public sealed unsafe class DiskActivity : IDiskTurns, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Enter() => Interlocked.Increment(ref _page->InFlight);
+    public long Enter() => Interlocked.Increment(ref _page->InFlight);
 
     /// <inheritdoc/>
     public void Leave()
@@ -68,6 +68,9 @@ public sealed unsafe class DiskActivity : IDiskTurns, IDisposable
         Volatile.Write(ref _page->LastEnd, Stopwatch.GetTimestamp());
         Interlocked.Decrement(ref _page->InFlight);
     }
+
+    /// <inheritdoc/>
+    public void Leave(long entered, int kind) => Leave();
 
     /// <summary>Unmaps the page. No device uses it any more.</summary>
     public void Dispose()

@@ -4,12 +4,18 @@ namespace VirtioBlk.Turns;
 public interface IDiskTurns
 {
     /// <summary>Takes a turn where that takes no waiting.</summary>
-    /// <returns>Whether it did; <see cref="Leave"/> ends it.</returns>
+    /// <returns>Whether it did; <see cref="Leave()"/> ends it.</returns>
     bool TryEnter();
 
-    /// <summary>Takes a turn, waiting for it; <see cref="Leave"/> ends it.</summary>
-    void Enter();
+    /// <summary>Takes a turn, waiting for it; either Leave ends it.</summary>
+    /// <returns>What to tell <see cref="Leave(long, int)"/>.</returns>
+    long Enter();
+
+    /// <summary>Ends a turn of which there is nothing to tell.</summary>
+    void Leave();
 
     /// <summary>Ends a turn.</summary>
-    void Leave();
+    /// <param name="entered">What <see cref="Enter"/> has said.</param>
+    /// <param name="kind">What it was used for: requests of the same kind should take about the same time.</param>
+    void Leave(long entered, int kind);
 }

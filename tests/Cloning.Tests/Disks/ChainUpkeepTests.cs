@@ -4,6 +4,7 @@ using Cloning.After;
 using Cloning.Instances;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using VirtioBlk.Turns;
 using Xunit;
 
 namespace Cloning.Tests.Disks;
@@ -37,6 +38,53 @@ public sealed class ChainUpkeepTests : IDisposable
 
         Assert.Equal(2, Directory.GetFiles(Path.Combine(_folder, "layers")).Length);
         ChainRig.AssertSound(_folder, content);
+    }
+
+    [Fact]
+    public async Task Nothing_is_merged_before_its_turn()
+    {
+        using ChainRig chain = ChainRig.Create(_folder);
+        Grow(chain, layers: 4);
+        using GatedTurns turns = new();
+        using ChainUpkeep upkeep = new(chain, new InstanceLog(NullLogger.Instance)) { Turns = turns };
+        upkeep.Resume();
+        Assert.True(turns.Asked.Wait(s_limit, TestContext.Current.CancellationToken));
+        Assert.Equal(ChainRig.DiskBytes, upkeep.Status!.LeftBytes); // it has not looked at anything yet
+        turns.Open.Set();
+        await upkeep.Work;
+        Assert.Equal(3, chain.Disk.Layers.Count);
+        Assert.True(turns.Count > 1, "one turn for a whole merge");
+    }
+
+    private sealed class GatedTurns : IDiskTurns, IDisposable
+    {
+        public ManualResetEventSlim Asked { get; } = new();
+        public ManualResetEventSlim Open { get; } = new();
+        public int Count { get; private set; }
+
+        public bool TryEnter() => false;
+
+        public long Enter()
+        {
+            Count++;
+            Asked.Set();
+            Open.Wait(s_limit);
+            return 0;
+        }
+
+        public void Leave()
+        {
+        }
+
+        public void Leave(long entered, int kind)
+        {
+        }
+
+        public void Dispose()
+        {
+            Asked.Dispose();
+            Open.Dispose();
+        }
     }
 
     [Fact]

@@ -47,9 +47,9 @@ internal static class FaultList
             GuestReboots, "guest ended", scene => scene.ResetGuest()),
         new("stop-shutdown", RebootPhase.ShutDown, "the instance is stopped", "stop", Stopped, "stopped", scene => scene.Stop()),
         new("full-disk", RebootPhase.ShutDown, "the overlay's disk is full", "the file system is full, ENOSPC",
-            Aborted, "Kernel panic", scene => scene.Hold(HostFaults.Fill(scene.Home))) { OnSmallDisk = true },
+            Aborted, "panicked", scene => scene.Hold(HostFaults.Fill(scene.Home))) { OnSmallDisk = true },
         new("io-error", RebootPhase.ShutDown, "the disk below fails", "loop device over an emptied file, EIO",
-            Aborted, "Kernel panic", scene => scene.HollowBase()) { OnLoopDevice = true },
+            Aborted, "panicked", scene => scene.HollowBase()) { OnLoopDevice = true },
 
         new("kill-reset", RebootPhase.Reset, "the shadow is killed", "SIGKILL", Aborted, "shadow process",
             scene => HostFaults.Kill(scene.Shadow)) { Boot = TinyOsBoot.Hangs },

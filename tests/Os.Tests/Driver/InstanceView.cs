@@ -12,4 +12,5 @@ internal sealed record InstanceView(
     string? BackgroundPhase,
     int? ShadowPid,
     int ChainDepth,
-    RebootView? LastReboot);
+    RebootView? LastReboot,
+    IsolationView? Isolation = null);

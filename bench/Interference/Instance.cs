@@ -1,0 +1,133 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text.Json;
+using Kvm.Interop;
+using Os.Tests.Driver;
+
+namespace Interference;
+
+/// <summary>The instance whose work is measured, through the command line as any user has it.</summary>
+internal sealed class Instance : IDisposable
+{
+    private const string Name = "bench", MemoryMiB = "192";
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(10);
+
+    /// <summary>Starts it.</summary>
+    /// <param name="images">The bench guest's.</param>
+    /// <param name="folder">For its files.</param>
+    public Instance(string images, string folder)
+    {
+        Environment.SetEnvironmentVariable("BGKVM_HOME", Path.Combine(folder, "home"));
+        string data = Path.Combine(folder, "data.img");
+        using (FileStream file = File.Create(data)) file.SetLength(64 << 20);
+        Run("start", Name, "--disk", $"{images}/system.img,format=raw", "--persistent", data, "--kernel", $"{images}/vmlinux-6.1",
+            "--initrd", $"{images}/initrd-6.1", "--append", File.ReadAllText($"{images}/cmdline").Trim(), "--memory", $"{MemoryMiB}M", "--detach");
+        Guest = Attach(Path.Combine(folder, "home", Name, "console.sock"));
+        LogIn();
+    }
+
+    /// <summary>Who sits at its console.</summary>
+    public Guest Guest { get; }
+
+    /// <summary>The persistent disk, as the guest calls it.</summary>
+    public string Device { get; private set; } = "";
+
+    /// <summary>Has something done while a shadow is under way, which is then given up.</summary>
+    /// <returns>False: the shadow was ready before the work was done.</returns>
+    public bool While(ShadowKind kind, Action work)
+    {
+        if (kind.Priority is null)
+        {
+            work();
+            return true;
+        }
+
+        using Process reboot = StartReboot(kind.Priority);
+        while (reboot.StandardOutput.ReadLine() is { } line && !line.Contains("old OS shuts down", StringComparison.Ordinal))
+        {
+        }
+
+        int shadow = Status().GetProperty("shadowPid").GetInt32();
+        Adjust(kind, shadow);
+        work();
+        bool lasted = !reboot.HasExited && Directory.Exists($"/proc/{shadow}");
+        if (lasted) Process.GetProcessById(shadow).Kill();
+        reboot.StandardOutput.ReadToEnd();
+        if (!reboot.WaitForExit(s_limit)) throw new TimeoutException("the reboot does not end");
+        if (!lasted) LogIn();
+        return lasted;
+    }
+
+    /// <summary>Reboots in the background, to the end.</summary>
+    /// <returns>How long it took.</returns>
+    public TimeSpan Reboot(string priority)
+    {
+        using Process reboot = StartReboot(priority);
+        reboot.StandardOutput.ReadToEnd();
+        if (!reboot.WaitForExit(s_limit)) throw new TimeoutException("the reboot does not end");
+        JsonElement report = Status().GetProperty("lastReboot");
+        if (report.GetProperty("outcome").GetString() != "switched") throw new InvalidOperationException($"the reboot ended as {report}");
+        LogIn();
+        return TimeSpan.FromMilliseconds(report.GetProperty("totalMillis").GetInt64());
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Guest.Dispose();
+        Run("stop", Name, "--force");
+    }
+
+    private static Process StartReboot(string priority) =>
+        Start("reboot", Name, "--background", "--timeout", "900", "--max-duration", "900", "--priority", priority);
+
+    /// <summary>Gives a shadow one mechanism alone, or takes one away: from outside, as any administrator could.</summary>
+    private static void Adjust(ShadowKind kind, int shadow)
+    {
+        string group = Directory.GetDirectories("/sys/fs/cgroup", $"bgkvm-{Name}-shadow-{shadow}", SearchOption.AllDirectories).FirstOrDefault()
+            ?? throw new InvalidOperationException("the shadow has no cgroup: this host cannot tell the mechanisms apart");
+        if (!kind.Memory) Set("memory.high", "max");
+        if (kind.Cpu is "idle" or "none") Set("cpu.idle", kind.Cpu == "idle" ? "1" : "0");
+        if (kind.Disk is { } lowest && File.Exists(Path.Combine(group, "io.weight"))) Set("io.weight", lowest ? "1" : "100");
+        foreach (string task in Directory.EnumerateDirectories($"/proc/{shadow}/task"))
+        {
+            int id = int.Parse(Path.GetFileName(task), CultureInfo.InvariantCulture);
+            if (kind.Cpu == "nice") _ = Libc.SetNice(id, 19);
+            if (kind.Disk is { } idle) _ = Libc.ioprio_set(1, id, idle ? 3 << 13 : 0);
+        }
+
+        void Set(string file, string value) => File.WriteAllText(Path.Combine(group, file), value);
+    }
+
+    private static JsonElement Status() => JsonDocument.Parse(Run("status", Name, "--json")).RootElement;
+
+    private static Process Start(params string[] arguments) =>
+        Process.Start(new ProcessStartInfo("bgkvm", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+
+    private static string Run(params string[] arguments)
+    {
+        using Process process = Start(arguments);
+        string output = process.StandardOutput.ReadToEnd();
+        if (!process.WaitForExit(s_limit) || process.ExitCode != 0)
+            throw new InvalidOperationException($"bgkvm {string.Join(' ', arguments)} ended with {process.ExitCode}: {process.StandardError.ReadToEnd()}");
+        return output;
+    }
+
+    private static Guest Attach(string socketPath)
+    {
+        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(socketPath));
+        NetworkStream stream = new(socket, ownsSocket: true);
+        return new Guest(stream, stream);
+    }
+
+    /// <summary>Logs in at the next prompt, and gets the guest ready. The connection is the same all along.</summary>
+    private void LogIn()
+    {
+        Guest.LogIn();
+        Device = $"/dev/{Guest.Run("cd /sys/block; grep -lx persistent0 vd*/serial").Split('/')[0]}";
+        Guest.Run("cd /");
+        Workload.Prepare(Guest);
+    }
+}

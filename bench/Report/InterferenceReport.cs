@@ -1,0 +1,84 @@
+using System.Globalization;
+using System.Text.Json;
+using Report.Svg;
+
+namespace Report;
+
+/// <summary>Puts an interference measurement together: tables, charts and the host.</summary>
+public static class InterferenceReport
+{
+    /// <summary>What the measurement has left in its folder.</summary>
+    public const string FileName = "interference.json";
+
+    private static readonly string[] s_colours = ["#c0392b", "#d68910", "#7f6000", "#8e44ad", "#1f6fb4", "#5d8aa8", "#2e8b57"];
+
+    /// <summary>Reads it, and writes <c>report.md</c>, <c>host.json</c> and charts beside it.</summary>
+    /// <param name="folder">The measurement's folder.</param>
+    public static void Write(string folder)
+    {
+        HostDescription host = HostDescription.Read();
+        File.WriteAllText(Path.Combine(folder, "host.json"), JsonSerializer.Serialize(host, InterferenceJson.Default.HostDescription) + "\n");
+        InterferenceMeasurement measured =
+            JsonSerializer.Deserialize(File.ReadAllText(Path.Combine(folder, FileName)), InterferenceJson.Default.InterferenceMeasurement)!;
+        string[] workloads = [.. measured.Cells.Select(cell => cell.Workload).Distinct()];
+        List<string> text =
+        [
+            $"# Interference, {host.Date}, {host.Kvm}", "",
+            $"{host.Processor}, {host.Processors} processors; {host.Kernel}; commit {host.Commit}; load average when this was written {host.Load:0.0}. " +
+            "How to read this: docs/benchmarks.md.", "",
+            .. Section(folder, "throughput", "Throughput kept, % of running alone", "a shadow beside it", workloads, measured, sample => sample.Rate, 100),
+            .. Section(folder, "latency", "Latency p99, times that of running alone", "a shadow beside it", workloads, measured, sample => sample.P99Micros, 1),
+            "## Time until ready", "",
+        ];
+        MarkdownTable ready = new("background reboot", "runs", "median s", "least", "most");
+        foreach (IGrouping<string, ReadyTime> times in measured.Ready.GroupBy(time => time.Name))
+        {
+            double[] seconds = [.. times.Select(time => time.Millis / 1000.0).Order()];
+            ready.Add(times.Key, $"{seconds.Length}", Text(Median(seconds), "0.0"), Text(seconds[0], "0.0"), Text(seconds[^1], "0.0"));
+        }
+
+        text.Add(ready.ToString());
+        File.WriteAllText(Path.Combine(folder, "report.md"), string.Join('\n', text).TrimEnd() + "\n");
+    }
+
+    private static IEnumerable<string> Section(
+        string folder, string name, string title, string subtitle, string[] workloads, InterferenceMeasurement measured,
+        Func<InterferenceSample, double?> value, double unit)
+    {
+        string[] shadows = [.. measured.Shadows.Skip(1)];
+        List<(string Workload, double?[] Medians)> groups = [];
+        MarkdownTable table = new(["", "alone, median", .. shadows]);
+        foreach (string workload in workloads)
+        {
+            double[] alone = Values(measured.Shadows[0]);
+            if (alone.Length == 0) continue;
+            double basis = Median(alone);
+            double[][] kept = [.. shadows.Select(shadow => Values(shadow).Select(v => v / basis * unit).Order().ToArray())];
+            groups.Add((workload, [.. kept.Select(k => k.Length == 0 ? (double?)null : Median(k))]));
+            string format = unit == 1 ? "0.00" : "0.0";
+            table.Add([workload, Text(basis, "0.#"), .. kept.Select(k => k.Length == 0 ? "-"
+                : k.Length == 1 ? Text(k[0], format) : $"{Text(Median(k), format)} ({Text(k[0], format)}–{Text(k[^1], format)})")]);
+
+            double[] Values(string shadow) => [.. measured.Cells.Where(cell => cell.Workload == workload && cell.Shadow == shadow)
+                .Select(cell => value(cell.Sample)).OfType<double>()];
+        }
+
+        yield return $"## {title}";
+        yield return "";
+        yield return $"![{title}]({name}.svg)";
+        yield return "";
+        yield return "Medians; in brackets the least and the most. The second column is the measured value itself: rounds or requests a second, or microseconds.";
+        yield return "";
+        yield return table.ToString();
+        File.WriteAllText(Path.Combine(folder, $"{name}.svg"), BarChart.Draw(title, subtitle, unit,
+            [.. shadows.Select((shadow, i) => (shadow, s_colours[i % s_colours.Length]))], groups));
+    }
+
+    private static double Median(double[] values)
+    {
+        double[] sorted = [.. values.Order()];
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+    }
+
+    private static string Text(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+}

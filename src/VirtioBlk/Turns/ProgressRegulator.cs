@@ -1,0 +1,46 @@
+namespace VirtioBlk.Turns;
+
+/// <summary>
+/// Decides from a background's own progress when it should stand back (MS Manners, Douceur and Bolosky 1999). Where its requests take
+/// much longer than they used to, others wait in the same queue, whoever they are. So it rests, twice as long each time, until its
+/// requests take what they usually do.
+/// </summary>
+/// <remarks>
+/// What they usually take is learned, for each kind of request by itself: the time that a quarter of them stay below. It follows
+/// slowly, so that a disk that has become slower for good does not keep anybody resting for ever. Any thread.
+/// </remarks>
+internal sealed class ProgressRegulator
+{
+    /// <summary>The first rest, and the longest: after each some request goes through, whatever happens.</summary>
+    public static readonly TimeSpan FirstRest = TimeSpan.FromMilliseconds(5), LongestRest = 8 * FirstRest;
+
+    private const double Slow = 3; // times what is usual
+    private const int Votes = 8, Majority = 6; // a single slow request is chance
+    private const double Quantile = 0.25, Follow = 0.01;
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<int, double> _usual = [];
+    private readonly Queue<bool> _lately = new();
+
+    /// <summary>How long to rest before the next request.</summary>
+    public TimeSpan Rest { get; private set; }
+
+    /// <summary>Takes a sample.</summary>
+    /// <param name="kind">Requests of the same kind take about the same time.</param>
+    /// <param name="took">How long this one has taken.</param>
+    public void Add(int kind, TimeSpan took)
+    {
+        lock (_gate)
+        {
+            double time = took.Ticks;
+            if (!_usual.TryGetValue(kind, out double usual)) usual = time;
+            _lately.Enqueue(time > Slow * usual);
+            if (_lately.Count > Votes) _lately.Dequeue();
+            // Steps up and down balance where a quarter of the samples are below.
+            _usual[kind] = usual * (time < usual ? 1 - (Follow * (1 - Quantile) / Quantile) : 1 + Follow);
+            if (_lately.Count(slow => slow) < Majority) Rest = TimeSpan.Zero;
+            else if (Rest == TimeSpan.Zero) Rest = FirstRest;
+            else if (Rest < LongestRest) Rest *= 2;
+        }
+    }
+}

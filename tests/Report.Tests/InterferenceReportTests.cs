@@ -1,0 +1,38 @@
+using System.Text.Json;
+using Xunit;
+
+namespace Report.Tests;
+
+/// <summary>An interference measurement becomes tables that are relative to running alone.</summary>
+public sealed class InterferenceReportTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("bgkvm-report-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void Everything_is_relative_to_the_median_alone_with_its_spread()
+    {
+        InterferenceCell[] cells =
+        [
+            Cell("random read", "none", 1000, 100), Cell("random read", "none", 900, 110), Cell("random read", "none", 1100, 90),
+            Cell("random read", "all", 950, 120), Cell("random read", "all", 970, 130), Cell("random read", "all", 990, 150),
+            Cell("CPU loop", "none", 50, null), Cell("CPU loop", "all", 49, null),
+        ];
+        ReadyTime[] ready = [new("alone", 10_000), new("alone", 12_000)];
+        File.WriteAllText(
+            Path.Combine(_folder, InterferenceReport.FileName),
+            JsonSerializer.Serialize(new InterferenceMeasurement(["none", "no isolation", "all"], cells, ready), InterferenceJson.Default.InterferenceMeasurement));
+        InterferenceReport.Write(_folder);
+
+        string[] lines = [.. File.ReadAllLines(Path.Combine(_folder, "report.md")).Select(line => string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries)))];
+        Assert.Contains("| random read | 1000 | - | 97.0 (95.0–99.0) |", lines);
+        Assert.Contains("| random read | 100 | - | 1.30 (1.20–1.50) |", lines);
+        Assert.Contains("| CPU loop | 50 | - | 98.0 |", lines);
+        Assert.Contains("| alone | 2 | 11.0 | 10.0 | 12.0 |", lines);
+        Assert.Contains("no isolation", File.ReadAllText(Path.Combine(_folder, "throughput.svg")), StringComparison.Ordinal);
+        Assert.DoesNotContain("CPU loop", File.ReadAllText(Path.Combine(_folder, "latency.svg")), StringComparison.Ordinal);
+    }
+
+    private static InterferenceCell Cell(string workload, string shadow, double rate, long? p99) => new(workload, shadow, new InterferenceSample(rate, p99, p99));
+}
