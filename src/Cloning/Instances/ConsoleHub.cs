@@ -82,6 +82,7 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
             drained = _drained.Task;
         }
 
+        _wake.Set(); // the round under way may have begun before the last of it was printed: the next one counts
         drained.Wait();
     }
 
@@ -139,6 +140,7 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
             _wake.WaitOne();
             byte[] output;
             Attachment[] readers;
+            TaskCompletionSource? drained;
             bool ended;
             lock (_gate)
             {
@@ -147,7 +149,7 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
                 _spare.Clear();
                 readers = [.. _attachments];
                 ended = _ended;
-                _delivering = true;
+                (_delivering, drained, _drained) = (true, _drained, null);
                 // History ends where this output begins, so that a reader who attaches now sees each byte once.
                 foreach (byte b in output)
                 {
@@ -158,14 +160,8 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
 
             _log.Append(output);
             foreach (Attachment reader in readers) reader.Deliver(output);
-            lock (_gate)
-            {
-                _delivering = false;
-                // A guest that never stops printing must not make anybody wait for ever: this round was what there was.
-                _drained?.SetResult();
-                _drained = null;
-            }
-
+            lock (_gate) _delivering = false;
+            drained?.SetResult();
             if (ended) return;
         }
     }
