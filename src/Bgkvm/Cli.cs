@@ -45,7 +45,7 @@ internal static class Cli
     {
         RootCommand root = new("Runs virtual machines on /dev/kvm and reboots their operating system without the downtime.")
         {
-            new StartCommand(),
+            new StartCommand(start),
             new RebootCommand(),
             new StatusCommand(),
             new ConsoleCommand(),
@@ -54,6 +54,7 @@ internal static class Cli
             new DeleteCommand(),
             new DiskCommand(),
             new DoctorCommand(),
+            new SchemaCommand(),
             new VersionCommand(),
             new RunCommand(start),
             new ShadowCommand(),

@@ -18,6 +18,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
     private readonly Dictionary<RebootPhase, TimeSpan> _entered = [];
     private long _cloneMicros, _quiesceMicros;
     private AtRest _atRest;
+    private string? _note, _lastAnswer;
 
     /// <summary>Runs it. Blocks; on a thread of its own.</summary>
     /// <returns>Switched or Aborted; it does not throw for what goes wrong on the way.</returns>
@@ -38,7 +39,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             _cloneMicros = ForkPause.Run(instance, prepared).Micros;
             prepared.StartShadow(request);
 
-            ShadowMessage.Ready ready = prepared.Shadow.WaitReady(Enter, limit.Token);
+            ShadowMessage.Ready ready = WaitReady(prepared.Shadow, limit.Token);
             Enter(RebootPhase.Ready);
             using SwitchPreparation next = SwitchPreparation.Make(instance, prepared, ready);
             AtRest means = Quiesce.Sync(instance, request.Quiesce, Limit - _clock.Elapsed, limit.Token);
@@ -51,7 +52,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
 
             Enter(RebootPhase.After);
             long discarded = Aftermath.Run(instance, switched, ready.LastLine);
-            return Report(RebootOutcome.Switched, null, switched.Pause.Micros, discarded) with
+            return Report(RebootOutcome.Switched, _note, switched.Pause.Micros, discarded) with
             {
                 DiscardedPath = prepared.DiscardedPath,
             };
@@ -66,12 +67,35 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             if (Quiesce.Undo(instance, _atRest) is { } left) reason += $"; quiescing has left its file systems {left}";
             instance.Log.Aborted(reason, e);
             Reshare.AfterAbort(instance);
-            return Report(RebootOutcome.Aborted, reason, 0, 0);
+            return Report(RebootOutcome.Aborted, reason, 0, 0) with { LastLines = LastLines(e, limit.Token) };
         }
         finally
         {
             instance.Phase = null;
             instance.ShadowPid = null;
+        }
+    }
+
+    /// <summary>Lets the shadow work, and asks the ready command as soon as the new OS boots.</summary>
+    private ShadowMessage.Ready WaitReady(ShadowHandle shadow, CancellationToken givenUp)
+    {
+        ReadyCommand? command = null;
+        try
+        {
+            return shadow.WaitReady(
+                phase =>
+                {
+                    _note ??= phase.Note;
+                    Enter(phase.Step, phase.Note);
+                    if (phase.Step == RebootPhase.Boot)
+                        command = ReadyCommand.Of(instance.Config, instance.Directory, inShadow: true, phase.LogBytes, shadow.CountAsReady);
+                },
+                givenUp);
+        }
+        finally
+        {
+            command?.Dispose();
+            _lastAnswer = command?.LastAnswer;
         }
     }
 
@@ -103,13 +127,20 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
         instance.Isolation = shadow.Isolation;
     }
 
-    private string TimedOut() => _entered.ContainsKey(RebootPhase.ShutDown)
-        ? $"the OS was not ready within {Limit.TotalSeconds:0} s; its last words: " + LastWords.OfLog(instance.Directory.ShadowLog)
-        : $"the shadow process did not begin within {Limit.TotalSeconds:0} s";
+    private string TimedOut()
+    {
+        if (!_entered.ContainsKey(RebootPhase.ShutDown)) return $"the shadow process did not begin within {Limit.TotalSeconds:0} s";
+        string reason = $"the OS was not ready within {Limit.TotalSeconds:0} s";
+        return _lastAnswer is null ? reason : $"{reason}: its ready command {_lastAnswer}";
+    }
 
-    private void Enter(RebootPhase phase) => Enter(phase, detail: null);
+    /// <summary>What the new OS printed last, if it is the OS that failed.</summary>
+    private IReadOnlyList<string>? LastLines(Exception failure, CancellationToken givenUp) =>
+        failure is ShadowException { LastLines: { } lines } ? lines
+        : givenUp.IsCancellationRequested && _entered.ContainsKey(RebootPhase.Boot) ? ConsoleTail.OfLog(instance.Directory.ShadowLog)
+        : null;
 
-    private void Enter(RebootPhase phase, string? detail)
+    private void Enter(RebootPhase phase, string? detail = null)
     {
         _entered[phase] = _clock.Elapsed;
         instance.Phase = phase;

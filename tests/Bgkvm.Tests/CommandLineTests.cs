@@ -41,6 +41,14 @@ public sealed class CommandLineTests
         { 2, "The ready pattern '(' is not usable", ["start", "demo", "--disk", "{disk}", "--kernel", "{kernel}", "--ready", "("] },
         { 2, "The ready pattern '(a)\\1' is not usable", ["start", "demo", "--disk", "{disk}", "--kernel", "{kernel}", "--ready", "(a)\\1"] },
         { 2, "The ready pattern is empty", ["start", "demo", "--disk", "{disk}", "--kernel", "{kernel}", "--ready", ""] },
+        { 2, "--ready and --ready-command exclude each other",
+            ["start", "demo", "--disk", "{disk}", "--kernel", "{kernel}", "--ready", "up", "--ready-command", "true"] },
+        { 2, "The ready command is empty", ["start", "demo", "--disk", "{disk}", "--kernel", "{kernel}", "--ready-command", " "] },
+        { 2, "--detach and --foreground exclude each other", ["start", "demo", "--detach", "--foreground"] },
+        { 1, "the machine file cannot be read: ", ["start", "demo", "--config", "{home}/none"] },
+        { 2, "{kernel}: line 1, column 1: this is not JSON: ", ["start", "demo", "--config", "{kernel}"] },
+        { 2, "--shutdown-timeout is for --shutdown clean", ["reboot", "demo", "--shutdown", "reset", "--shutdown-timeout", "5"] },
+        { 2, "--shutdown-timeout: '0' is not a number from 1 to 86400", ["reboot", "demo", "--shutdown-timeout", "0"] },
         { 1, "the kernel {home}/none does not exist", ["start", "demo", "--disk", "{disk}", "--kernel", "{home}/none"] },
         { 1, "the kernel {home} is a directory", ["start", "demo", "--disk", "{disk}", "--kernel", "{home}"] },
         { 1, "the initrd {home}/none does not exist",
@@ -146,7 +154,7 @@ public sealed class CommandLineTests
         await using Sandbox sandbox = new();
         string[] listed = [.. (await sandbox.Real("--help")).Output.Split("Commands:")[1]
             .Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Trim().Split(' ')[0])];
-        Assert.Equal(["start", "reboot", "status", "console", "stop", "logs", "delete", "disk", "doctor", "version"], listed);
+        Assert.Equal(["start", "reboot", "status", "console", "stop", "logs", "delete", "disk", "doctor", "schema", "version"], listed);
     }
 
     [Fact]

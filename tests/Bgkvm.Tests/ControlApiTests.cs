@@ -49,7 +49,7 @@ public sealed class ControlApiTests
         JsonObject report = JsonNode.Parse(answer.Body)!.AsObject();
         Assert.Equal(
             ["mode", "outcome", "reason", "cloneMicros", "quiesceMicros", "switchMicros", "downtimeMicros", "shutdownMillis", "bootMillis",
-                "totalMillis", "discardedBytes", "memoryMiB", "discardedPath"],
+                "totalMillis", "discardedBytes", "memoryMiB", "discardedPath", "lastLines"],
             report.Select(member => member.Key));
         Assert.Equal(("background", "switched"), ((string?)report["mode"], (string?)report["outcome"]));
     }

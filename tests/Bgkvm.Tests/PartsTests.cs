@@ -55,12 +55,12 @@ public sealed class PartsTests
         DiskConfig disk = new("/d", "raw", false), other = new("/e", "raw", false);
         DiskConfig p = new("/p", "raw", false, Persistent: true), q = p with { Path = "/q" }, r = p with { Path = "/r" };
         InstanceConfig stored = new("demo", [p, disk, other], "/k", "/i", "quiet", 512, 1, "login:");
-        StartOptions nothing = new(null, null, null, null, null, null, null, null);
+        StartOptions nothing = new(null, null, null, null, null, null, null, null, null);
 
         Assert.Equal(stored, nothing.Over(stored));
         Assert.Equal(
             stored with { Kernel = "/k2", Initrd = null, MemoryMiB = 1024, Cpus = 2, ReadyPattern = "up" },
-            new StartOptions(null, "/k2", null, "", null, 1024, 2, "up").Over(stored));
+            new StartOptions(null, "/k2", null, "", null, 1024, 2, "up", null).Over(stored));
         Assert.Equal([p, disk, other], (nothing with { Disks = [disk, other] }).Over(stored).Disks);
         Assert.Equal([q, disk, other, r], (nothing with { Disks = [q, r] }).Over(stored).Disks);
         Assert.Equal([disk, q, other], (nothing with { Disks = [disk, q, other] }).Over(stored).Disks);

@@ -224,7 +224,7 @@ public sealed class ProcessTests
         Outcome reboot = await sandbox.Fake("reboot", "demo", "--background", "--json");
         Assert.Equal(exitCode, reboot.ExitCode);
         JsonObject report = JsonNode.Parse(reboot.Output)!.AsObject();
-        Assert.Equal(13, report.Count);
+        Assert.Equal(14, report.Count);
         Assert.Equal(outcome, (string?)report["outcome"]);
         if (exitCode == 0) Assert.Empty(reboot.Error);
         else Assert.Equal("background reboot of demo aborted, it runs on unharmed: the rebooted OS was not ready in time", reboot.ErrorLine);

@@ -70,17 +70,23 @@ public sealed class BackgroundRebootTests
     }
 
     [Theory]
-    [InlineData(TinyOsBoot.Hangs, "not ready within")]
-    [InlineData(TinyOsBoot.Resets, "ended before it was ready")]
-    public async Task A_new_kernel_that_does_not_come_up_leaves_the_instance_unharmed(TinyOsBoot boot, string reason)
+    [InlineData(TinyOsBoot.Hangs, "the OS was not ready within 8 s", "TinyOs 2")]
+    [InlineData(TinyOsBoot.Resets, "the rebooted OS ended before it was ready (the guest asked for a reset)", "TinyOs 2")]
+    [InlineData(TinyOsBoot.TripleFaults, "the rebooted OS ended before it was ready (triple fault)", "TinyOs 2")]
+    [InlineData(TinyOsBoot.Panics, "the rebooted OS panicked: VFS: Unable to mount root fs on unknown-block(0,0)",
+        "[    0.531870] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)")]
+    [InlineData(TinyOsBoot.PanicsAndResets, "the rebooted OS panicked: VFS: Unable to mount root fs on unknown-block(0,0)",
+        "[    0.531870] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)")]
+    [InlineData(TinyOsBoot.WaitsInEmergencyMode, "the rebooted OS is in emergency mode", "TinyOs 2")]
+    public async Task A_new_kernel_that_does_not_come_up_leaves_the_instance_unharmed(TinyOsBoot boot, string reason, string lastLine)
     {
         using TestInstance guest = new('1');
         guest.Ask('F', "F");
         guest.Install('2', boot);
         RebootReport aborted = await guest.RebootInBackground(boot == TinyOsBoot.Hangs ? TimeSpan.FromSeconds(8) : null);
 
-        Assert.Equal(RebootOutcome.Aborted, aborted.Outcome);
-        Assert.Contains(reason, aborted.Reason, StringComparison.Ordinal);
+        Assert.Equal((RebootOutcome.Aborted, reason), (aborted.Outcome, aborted.Reason));
+        Assert.Contains(lastLine, aborted.LastLines!);
         await AssertUnharmed(guest);
     }
 

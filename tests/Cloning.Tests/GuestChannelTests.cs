@@ -9,7 +9,7 @@ namespace Cloning.Tests;
 
 public sealed class GuestChannelTests
 {
-    private static readonly TimeSpan s_soon = TimeSpan.FromMilliseconds(20), s_limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_soon = TimeSpan.FromMilliseconds(20), s_limit = TimeSpan.FromSeconds(180);
 
     [Fact]
     public void Hello_ready_and_a_request_are_understood_in_pieces_and_with_any_line_end()

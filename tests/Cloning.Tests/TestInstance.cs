@@ -23,15 +23,20 @@ internal sealed class TestInstance : IDisposable
     /// <param name="version">Of the kernel it boots.</param>
     /// <param name="folder">Where it lives; with disks there, it is started again. Null: in a folder that goes with it.</param>
     /// <param name="configure">Changes its configuration.</param>
+    /// <param name="boot">What that kernel does.</param>
     /// <param name="systemDisksBefore">Empty system disks that the guest sees before the persistent one.</param>
     public TestInstance(
-        char version = '1', string? folder = null, Func<InstanceConfig, InstanceConfig>? configure = null, int systemDisksBefore = 1)
+        char version = '1',
+        string? folder = null,
+        Func<InstanceConfig, InstanceConfig>? configure = null,
+        int systemDisksBefore = 1,
+        TinyOsBoot boot = TinyOsBoot.Normally)
     {
         _keep = folder is not null;
         _root = folder ?? Directory.CreateTempSubdirectory("bgkvm-test-").FullName;
         // The shadow is another process of the product itself, not of the test runner.
         ShadowHandle.Executable = Path.Combine(AppContext.BaseDirectory, "bgkvm-under-test", "bgkvm");
-        Install(version);
+        Install(version, boot);
         DiskConfig[] system = [.. Enumerable.Range(0, Math.Max(1, systemDisksBefore))
             .Select(i => new DiskConfig(Image($"system{i}.img", DiskBytes), "raw", ReadOnly: false))];
         DiskConfig persistent = new(Image("data.img", DiskBytes + (2 << 20)), "raw", ReadOnly: false, Persistent: true);
@@ -101,15 +106,22 @@ internal sealed class TestInstance : IDisposable
     public Task<RebootReport> RebootInBackground(TimeSpan? timeout = null) => Reboot(RebootMode.Background, timeout);
 
     public Task<RebootReport> Reboot(
-        RebootMode mode, TimeSpan? timeout = null, string? keepDiscarded = null, QuiesceMode quiesce = QuiesceMode.None) =>
+        RebootMode mode,
+        TimeSpan? timeout = null,
+        string? keepDiscarded = null,
+        QuiesceMode quiesce = QuiesceMode.None,
+        TimeSpan? shutdownTimeout = null) =>
         Instance.RebootAsync(
             new RebootRequest(mode, ShutdownMode.Clean, quiesce, timeout ?? s_limit, keepDiscarded,
                 // Most tests are not about leaving the host to others, and other tests run beside them.
-                RebootPriority.Normal),
+                RebootPriority.Normal, ShutdownTimeout: shutdownTimeout),
             new Progress(this), TestContext.Current.CancellationToken);
 
     /// <summary>Told of every phase of a reboot.</summary>
     public Action<RebootPhase>? Entered { get; set; }
+
+    /// <summary>What the phases of the last reboot came with.</summary>
+    public List<string> Details { get; } = [];
 
     public void Dispose()
     {
@@ -169,6 +181,10 @@ internal sealed class TestInstance : IDisposable
     // Not System.Progress, which calls back later and on another thread.
     private sealed class Progress(TestInstance guest) : IProgress<RebootProgress>
     {
-        public void Report(RebootProgress value) => guest.Entered?.Invoke(value.Phase);
+        public void Report(RebootProgress value)
+        {
+            if (value.Detail is not null) guest.Details.Add($"{value.Phase}: {value.Detail}");
+            guest.Entered?.Invoke(value.Phase);
+        }
     }
 }

@@ -10,6 +10,9 @@ internal sealed class ChoiceOption<T> : Option<T> where T : struct, Enum
     {
         string[] words = [.. Enum.GetNames<T>().Select(word => word.ToLowerInvariant())];
         HelpName = string.Join('|', words);
+        // The library's own are the enum's names, with capitals.
+        CompletionSources.Clear();
+        CompletionSources.Add(words);
         CustomParser = result =>
         {
             int choice = Array.IndexOf(words, result.Tokens[0].Value);

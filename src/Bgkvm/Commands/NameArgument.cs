@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.CommandLine.Completions;
 using System.Text.RegularExpressions;
+using Bgkvm.Hosting;
 
 namespace Bgkvm.Commands;
 
@@ -10,6 +12,7 @@ internal sealed partial class NameArgument : Argument<string>
     public NameArgument() : base("NAME")
     {
         Description = "The instance: a-z, 0-9, _ and -, at most 64 characters.";
+        CompletionSources.Add(_ => Instances.Names().Select(name => new CompletionItem(name)));
         Validators.Add(result =>
         {
             if (result.Tokens.Count == 1 && !Valid().IsMatch(result.Tokens[0].Value))

@@ -34,6 +34,12 @@ internal sealed class RebootCommand : CliCommand
         DefaultValueFactory = _ => RebootBody.DefaultTimeoutSeconds,
     };
 
+    private readonly NumberOption _shutdownTimeout = new("--shutdown-timeout", 1, ControlRoutes.MaximumTimeoutSeconds)
+    {
+        Description = "How long the old OS may take to shut down before it is reset (default half of --timeout).",
+        HelpName = "SECONDS",
+    };
+
     private readonly Option<string> _keep = new("--keep-discarded")
     {
         Description = "Keep what the switch discards, in a new directory in DIR (default: the instance's own; background only).",
@@ -60,12 +66,14 @@ internal sealed class RebootCommand : CliCommand
         """)
     {
         Add(_name);
-        Option[] options = [_background, _shutdown, _quiesce, _timeout, _priority, _maxDuration, _keep, _json];
+        Option[] options = [_background, _shutdown, _quiesce, _timeout, _shutdownTimeout, _priority, _maxDuration, _keep, _json];
         foreach (Option option in options) Add(option);
         Validators.Add(result =>
         {
             foreach (Option option in new Option[] { _quiesce, _priority, _maxDuration, _keep })
                 if (result.GetResult(option) is not null && !result.GetValue(_background)) result.AddError($"{option.Name} is for --background only");
+            if (result.GetResult(_shutdownTimeout) is not null && result.GetValue(_shutdown) == ShutdownMode.Reset)
+                result.AddError("--shutdown-timeout is for --shutdown clean");
         });
         SetAction((parsed, _) => Execute(parsed));
     }
@@ -81,7 +89,8 @@ internal sealed class RebootCommand : CliCommand
             parsed.GetResult(_keep) is null ? null : parsed.GetValue(_keep) is { Length: > 0 } keep ? Path.GetFullPath(keep) : "",
             parsed.GetValue(_priority),
             parsed.GetValue(_maxDuration)?.Seconds,
-            parsed.GetValue(_maxDuration)?.Then ?? OverrunAction.Raise);
+            parsed.GetValue(_maxDuration)?.Then ?? OverrunAction.Raise,
+            parsed.GetResult(_shutdownTimeout) is null ? null : parsed.GetValue(_shutdownTimeout));
         using ControlClient client = new(directory);
         RebootReport report;
         if (parsed.GetValue(_json))

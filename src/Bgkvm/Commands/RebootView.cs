@@ -15,8 +15,8 @@ internal static class RebootView
         string name, RebootMode mode, Func<Action<RebootProgress>, Task<RebootReport>> reboot)
     {
         RebootReport report = Console.IsOutputRedirected ? await reboot(PrintLine) : await ShowLiveAsync(reboot);
-        if (report.Outcome != RebootOutcome.Aborted)
-            foreach (string line in Summary(name, mode, report)) Console.Out.WriteLine(line);
+        foreach (string line in report.Outcome == RebootOutcome.Aborted ? LastLines(report) : Summary(name, mode, report))
+            Console.Out.WriteLine(line);
         return report;
     }
 
@@ -39,6 +39,7 @@ internal static class RebootView
         if (mode == RebootMode.InPlace)
         {
             yield return $"{name} rebooted in place: down for {Time(report.DowntimeMicros)}";
+            if (report.Reason is not null) yield return $"  but           {report.Reason}";
             yield break;
         }
 
@@ -53,6 +54,10 @@ internal static class RebootView
         if (report.DiscardedPath is not null) yield return $"  kept in       {report.DiscardedPath}";
         if (report.Reason is not null) yield return $"  but           {report.Reason}";
     }
+
+    /// <summary>What the OS that failed had to say.</summary>
+    internal static IEnumerable<string> LastLines(RebootReport report) =>
+        report.LastLines is { Count: > 0 } lines ? lines.Select(line => $"  | {line}").Prepend("the new OS's console showed last:") : [];
 
     private static string Time(long micros) => micros switch
     {

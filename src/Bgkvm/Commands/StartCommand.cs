@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Text;
+using Bgkvm.Config;
 using Bgkvm.Consoles;
 using Bgkvm.Hosting;
 using Cloning.Instances;
@@ -10,8 +11,13 @@ namespace Bgkvm.Commands;
 /// <summary><c>bgkvm start</c>: boots an instance in a process of its own and shows its console.</summary>
 internal sealed class StartCommand : CliCommand
 {
-    private const int MaximumCommandLineBytes = 2047, MaximumCpus = 32;
+    /// <summary>The longest kernel command line.</summary>
+    public const int MaximumCommandLineBytes = 2047;
 
+    /// <summary>The most virtual CPUs.</summary>
+    public const int MaximumCpus = 32;
+
+    private readonly InstanceFactory _factory;
     private readonly NameArgument _name = new();
 
     private readonly Option<DiskConfig[]> _disks = new("--disk")
@@ -73,24 +79,49 @@ internal sealed class StartCommand : CliCommand
         HelpName = "REGEX",
     };
 
+    private readonly Option<string> _readyCommand = new("--ready-command")
+    {
+        Description = "Shell command that succeeds on the host when the OS is up; asked every second, in place of --ready.",
+        HelpName = "COMMAND",
+    };
+
+    private readonly Option<string> _config = new("--config")
+    {
+        Description = "Machine file: JSON with all of this in it (bgkvm schema). Options given as well take the place of what it says.",
+        HelpName = "FILE",
+    };
+
     private readonly Option<bool> _detach = new("--detach") { Description = "Return as soon as the machine runs." };
 
+    private readonly Option<bool> _foreground = new("--foreground")
+    {
+        Description = "Be the instance's process: end with the guest. For service managers, which are told when the machine runs.",
+    };
+
     /// <summary>Creates it.</summary>
-    public StartCommand() : base("start", "Boots an instance and shows its console.", """
+    /// <param name="factory">How <c>--foreground</c> brings an instance to life.</param>
+    public StartCommand(InstanceFactory factory) : base("start", "Boots an instance and shows its console.", """
         Ctrl-] detaches from the console; the instance runs on.
         The guest sees the disks in the order in which --disk and --persistent name them: /dev/vda, /dev/vdb, ...
         A stopped instance starts again by its name alone. Options given then replace what is stored, except for the
-        system disks: they belong to the instance until "bgkvm delete NAME".
+        system disks: they belong to the instance until "bgkvm delete NAME". With --config the file says all, and what is
+        stored does not count.
 
         Example:
           bgkvm start demo --disk system.img --persistent data.img --kernel vmlinuz --append "root=/dev/vda console=ttyS0"
           bgkvm start web --disk debian-12.img --firmware auto --memory 1G --detach
+          bgkvm start web --config /etc/bgkvm/web.json
         """)
     {
+        _factory = factory;
         Add(_name);
-        Option[] options = [_disks, _persistent, _kernel, _firmware, _initrd, _append, _memory, _cpus, _ready, _detach];
+        Option[] options = [_disks, _persistent, _kernel, _firmware, _initrd, _append, _memory, _cpus, _ready, _readyCommand, _config, _detach, _foreground];
         foreach (Option option in options) Add(option);
         _append.Validators.Add(AtMost2047Bytes);
+        Validators.Add(result =>
+        {
+            if (result.GetValue(_detach) && result.GetValue(_foreground)) result.AddError("--detach and --foreground exclude each other");
+        });
         SetAction((parsed, _) => Execute(parsed));
     }
 
@@ -144,7 +175,7 @@ internal sealed class StartCommand : CliCommand
         T? Given<T>(Option<T> option) where T : class => parsed.GetResult(option) is null ? null : parsed.GetValue(option);
         int? GivenNumber(Option<int> option) => parsed.GetResult(option) is null ? null : parsed.GetValue(option);
 
-        StartOptions options = new(
+        StartOptions given = new(
             GivenDisks(parsed),
             Given(_kernel),
             Given(_firmware),
@@ -152,9 +183,12 @@ internal sealed class StartCommand : CliCommand
             Given(_append),
             GivenNumber(_memory),
             GivenNumber(_cpus),
-            Given(_ready));
+            Given(_ready),
+            Given(_readyCommand));
+        StartOptions options = Given(_config) is { } file ? MachineFile.Read(file).With(given) : given;
         InstanceDirectory directory = InstanceDirectory.Of(parsed.GetRequiredValue(_name));
-        int pid = Launcher.Start(directory, options);
+        if (parsed.GetValue(_foreground)) return await Launcher.RunAsync(directory, options, _factory);
+        int pid = await Launcher.StartAsync(directory, options);
         if (!parsed.GetValue(_detach)) return await ConsoleSession.RunAsync(directory);
         Console.Out.WriteLine($"{directory.Name} started, process {pid}");
         return ExitCode.Done;

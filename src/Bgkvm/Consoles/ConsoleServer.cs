@@ -4,7 +4,7 @@ using Cloning.Instances;
 namespace Bgkvm.Consoles;
 
 /// <summary>The console socket: the serial line's raw bytes both ways, for any number of clients at once.</summary>
-internal sealed class ConsoleServer : IAsyncDisposable
+internal sealed class ConsoleServer : IAsyncDisposable, IDisposable
 {
     private const int ReplayBytes = 4096, PendingBytes = 256 * 1024, ChunkBytes = 16 * 1024;
     private static readonly TimeSpan s_lastWords = TimeSpan.FromSeconds(2), s_linger = TimeSpan.FromMilliseconds(250);
@@ -48,6 +48,9 @@ internal sealed class ConsoleServer : IAsyncDisposable
         await Task.WhenAny(sent, Task.Delay(s_lastWords));
         foreach (Client client in clients) client.Socket.Dispose();
     }
+
+    /// <summary>The same, for who has nothing else to do meanwhile.</summary>
+    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     private async Task AcceptAsync()
     {

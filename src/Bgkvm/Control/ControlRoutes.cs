@@ -49,8 +49,16 @@ internal sealed class ControlRoutes
         TimeSpan? limit = body.MaxDurationSeconds is { } most ? Seconds(most, "maxDurationSeconds") : null;
         RebootRun run = RebootRun.Start(
             _instance,
-            new RebootRequest(body.Mode, body.Shutdown, body.Quiesce, Seconds(body.TimeoutSeconds), body.KeepDiscarded,
-                body.Priority, limit, body.OnMaxDuration),
+            new RebootRequest(
+                body.Mode,
+                body.Shutdown,
+                body.Quiesce,
+                Seconds(body.TimeoutSeconds),
+                body.KeepDiscarded,
+                body.Priority,
+                limit,
+                body.OnMaxDuration,
+                body.ShutdownTimeoutSeconds is { } shutdown ? Seconds(shutdown, "shutdownTimeoutSeconds") : null),
             _log);
         // From here on a client that goes away ends the answer, not the reboot.
         if (context.Request.Headers.Accept.Any(accept => accept?.Contains(EventStream, StringComparison.Ordinal) == true))

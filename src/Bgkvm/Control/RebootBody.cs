@@ -12,6 +12,7 @@ namespace Bgkvm.Control;
 /// <param name="Priority">Idle unless said otherwise (background).</param>
 /// <param name="MaxDurationSeconds">How long it should take at most (background).</param>
 /// <param name="OnMaxDuration">What happens when that time is over.</param>
+/// <param name="ShutdownTimeoutSeconds">How long the old OS may take to shut down; null for half of the time-out.</param>
 internal sealed record RebootBody(
     RebootMode Mode = RebootMode.InPlace,
     ShutdownMode Shutdown = ShutdownMode.Clean,
@@ -20,7 +21,8 @@ internal sealed record RebootBody(
     string? KeepDiscarded = null,
     RebootPriority Priority = RebootPriority.Idle,
     int? MaxDurationSeconds = null,
-    OverrunAction OnMaxDuration = OverrunAction.Raise)
+    OverrunAction OnMaxDuration = OverrunAction.Raise,
+    int? ShutdownTimeoutSeconds = null)
 {
     /// <summary>The default time-out, seconds.</summary>
     public const int DefaultTimeoutSeconds = 300;

@@ -1,3 +1,4 @@
+using Bgkvm.Consoles;
 using Cloning.Instances;
 using Cloning.Shadow;
 using Vmm.HostCheck;
@@ -21,5 +22,5 @@ internal static class InstanceHost
     /// <summary>Runs a shadow until it has handed over or failed.</summary>
     /// <param name="socketFd">Its end of the link to the instance.</param>
     /// <returns>The process's exit status.</returns>
-    public static int RunShadow(int socketFd) => ShadowProcess.Run(socketFd);
+    public static int RunShadow(int socketFd) => ShadowProcess.Run(socketFd, ConsoleServer.Start);
 }

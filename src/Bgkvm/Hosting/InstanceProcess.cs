@@ -7,12 +7,29 @@ using Kvm.Interop;
 
 namespace Bgkvm.Hosting;
 
-/// <summary>The life of an instance's process: <c>bgkvm run</c>.</summary>
-internal static class InstanceProcess
+/// <summary>The life of an instance's process, whether a <c>start</c> has launched it or has become it.</summary>
+internal sealed class InstanceProcess
 {
     private static readonly TimeSpan s_politeStop = TimeSpan.FromSeconds(60);
 
-    /// <summary>Starts the instance, serves its sockets, and ends with its guest.</summary>
+    private readonly InstanceDirectory _directory;
+    private readonly ILoggerFactory _logs;
+    private readonly ILogger _log;
+    private readonly IInstance _instance;
+    private readonly ConsoleServer _console;
+    private readonly ControlServer _control;
+    private readonly PosixSignalRegistration _terminate, _interrupt;
+
+    private InstanceProcess(
+        InstanceDirectory directory, ILoggerFactory logs, IInstance instance, ConsoleServer console, ControlServer control)
+    {
+        (_directory, _logs, _instance, _console, _control) = (directory, logs, instance, console, control);
+        _log = logs.CreateLogger("bgkvm");
+        _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, StopPolitely);
+        _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, StopPolitely);
+    }
+
+    /// <summary>The whole life of <c>bgkvm run</c>: starts the instance, tells the <c>start</c> that waits, and ends with the guest.</summary>
     /// <param name="directory">The instance's directory.</param>
     /// <param name="lockFd">Its lock, inherited.</param>
     /// <param name="factory">What brings it to life.</param>
@@ -20,63 +37,97 @@ internal static class InstanceProcess
     public static async Task<int> RunAsync(InstanceDirectory directory, int lockFd, InstanceFactory factory)
     {
         using InstanceLock held = InstanceLock.Adopt(lockFd);
-        using SafeFd parent = Detach(directory);
-        using ILoggerFactory logs = LoggerFactory.Create(logging => logging.AddSimpleConsole(line =>
+        InstanceProcess process;
+        using (SafeFd parent = Detach(directory))
+        {
+            try
+            {
+                process = await StartAsync(directory, factory);
+            }
+            catch (Exception e)
+            {
+                Report(parent, new StartReport(
+                    false, e.Message, e is InstanceException refusal ? refusal.ExitCode : ExitCode.Failed));
+                return ExitCode.Failed;
+            }
+
+            Report(parent, new StartReport(true, null, ExitCode.Done));
+        }
+
+        return await process.EndAsync();
+    }
+
+    /// <summary>Starts the instance in this process, which keeps its stderr and its session. What is logged goes to the instance's log.</summary>
+    /// <param name="directory">The instance's directory, locked by this process.</param>
+    /// <param name="factory">What brings it to life.</param>
+    /// <returns>The instance runs, and its sockets are served: <see cref="EndAsync"/>.</returns>
+    public static Task<InstanceProcess> StartInForegroundAsync(InstanceDirectory directory, InstanceFactory factory)
+    {
+        Posix.Redirect("/dev/null", Libc.O_RDONLY, 0);
+        Posix.Redirect(directory.Log, Posix.O_WRONLY | Posix.O_APPEND | Libc.O_CREAT, 1);
+        return StartAsync(directory, factory);
+    }
+
+    /// <summary>Waits for the guest's end.</summary>
+    /// <returns>The process's exit status.</returns>
+    public async Task<int> EndAsync()
+    {
+        int exitCode = ExitCode.Done;
+        try
+        {
+            await _instance.Completion;
+            _log.LogInformation("{Name} has powered off", _directory.Name);
+        }
+        catch (Exception e)
+        {
+            _log.LogCritical(e, "The machine broke");
+            exitCode = ExitCode.Failed;
+        }
+
+        await _control.DisposeAsync();
+        // Closes the disks and hands the guest's last words to the console's clients, who are closed after that.
+        (_instance as IDisposable)?.Dispose();
+        await _console.DisposeAsync();
+        _logs.Dispose();
+        _terminate.Dispose();
+        _interrupt.Dispose();
+        return exitCode;
+    }
+
+    private static async Task<InstanceProcess> StartAsync(InstanceDirectory directory, InstanceFactory factory)
+    {
+        ILoggerFactory logs = LoggerFactory.Create(logging => logging.AddSimpleConsole(line =>
         {
             line.SingleLine = true;
             line.TimestampFormat = "yyyy-MM-dd HH:mm:ss.fff ";
             line.UseUtcTimestamp = true;
             line.ColorBehavior = Microsoft.Extensions.Logging.Console.LoggerColorBehavior.Disabled;
         }));
-        ILogger log = logs.CreateLogger("bgkvm");
         IInstance? instance = null;
-        ConsoleServer console;
-        ControlServer control;
         try
         {
             // The guest first: its boot goes on while the rest is set up.
             instance = factory(directory, ConfigFile.Read(directory), logs);
-            console = ConsoleServer.Start(directory.ConsoleSocket, instance.Console);
-            control = await ControlServer.StartAsync(directory.ControlSocket, instance, logs);
+            ConsoleServer console = ConsoleServer.Start(directory.ConsoleSocket, instance.Console);
+            ControlServer control = await ControlServer.StartAsync(directory.ControlSocket, instance, logs);
+            InstanceProcess process = new(directory, logs, instance, console, control);
+            process._log.LogInformation("{Name} runs in process {Pid}", directory.Name, Environment.ProcessId);
+            return process;
         }
         catch (Exception e)
         {
-            log.LogError(e, "Start failed");
+            logs.CreateLogger("bgkvm").LogError(e, "Start failed");
             (instance as IDisposable)?.Dispose();
-            Report(parent, new StartReport(
-                false, e.Message, e is InstanceException refusal ? refusal.ExitCode : ExitCode.Failed));
-            return ExitCode.Failed;
+            logs.Dispose();
+            throw;
         }
+    }
 
-        log.LogInformation("{Name} runs in process {Pid}", directory.Name, Environment.ProcessId);
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, StopPolitely);
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, StopPolitely);
-        Report(parent, new StartReport(true, null, ExitCode.Done));
-        parent.Dispose();
-        int exitCode = ExitCode.Done;
-        try
-        {
-            await instance.Completion;
-            log.LogInformation("{Name} has powered off", directory.Name);
-        }
-        catch (Exception e)
-        {
-            log.LogCritical(e, "The machine broke");
-            exitCode = ExitCode.Failed;
-        }
-
-        await control.DisposeAsync();
-        // Closes the disks and hands the guest's last words to the console's clients, who are closed after that.
-        (instance as IDisposable)?.Dispose();
-        await console.DisposeAsync();
-        return exitCode;
-
-        void StopPolitely(PosixSignalContext signal)
-        {
-            signal.Cancel = true;
-            log.LogInformation("Stopping on {Signal}", signal.Signal);
-            _ = StopAsync(instance, log);
-        }
+    private void StopPolitely(PosixSignalContext signal)
+    {
+        signal.Cancel = true;
+        _log.LogInformation("Stopping on {Signal}", signal.Signal);
+        _ = StopAsync(_instance, _log);
     }
 
     /// <summary>As a service manager wants it: the power button first, the plug when that does not help.</summary>

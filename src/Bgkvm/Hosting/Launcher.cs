@@ -17,7 +17,32 @@ internal static class Launcher
     /// <param name="options">What the command line says.</param>
     /// <returns>The id of its process, which runs on when this one ends.</returns>
     /// <exception cref="InstanceException">It cannot be started; everything is as it was before.</exception>
-    public static int Start(InstanceDirectory directory, StartOptions options)
+    public static async Task<int> StartAsync(InstanceDirectory directory, StartOptions options)
+    {
+        using InstanceLock held = Lock(directory, options);
+        return await ConfigureAsync(directory, options, () => Task.FromResult(Launch(directory, held)));
+    }
+
+    /// <summary>Starts a new instance, or a stopped one again, in this process, and ends with its guest.</summary>
+    /// <param name="directory">Its directory; made if need be.</param>
+    /// <param name="options">What the command line says.</param>
+    /// <param name="factory">What brings it to life.</param>
+    /// <returns>The process's exit status.</returns>
+    /// <exception cref="InstanceException">It cannot be started; everything is as it was before.</exception>
+    public static async Task<int> RunAsync(InstanceDirectory directory, StartOptions options, InstanceFactory factory)
+    {
+        _ = Posix.close_range(3, uint.MaxValue, Posix.CLOSE_RANGE_CLOEXEC);
+        using InstanceLock held = Lock(directory, options);
+        InstanceProcess process = await ConfigureAsync(
+            directory, options, () => InstanceProcess.StartInForegroundAsync(directory, factory));
+        ServiceManager.TellReady();
+        int exitCode = await process.EndAsync();
+        ServiceManager.TellStopping();
+        if (exitCode != ExitCode.Done) Cli.Complain($"the machine of {directory.Name} broke: see {directory.Log}");
+        return exitCode;
+    }
+
+    private static InstanceLock Lock(InstanceDirectory directory, StartOptions options)
     {
         if (!File.Exists(directory.Config)) _ = options.Create(directory.Name); // complains before anything is made
         Preflight.CheckSocketPath(directory);
@@ -30,23 +55,28 @@ internal static class Launcher
 
         _ = Posix.umask(0x3f /* 0077 */); // for this process's files and those of the one it starts
         Directory.CreateDirectory(directory.Path, Private);
-        using InstanceLock held = InstanceLock.TryAcquire(directory)
+        return InstanceLock.TryAcquire(directory)
             ?? throw new InstanceException($"{directory.Name} is running already");
+    }
+
+    /// <summary>Stores what the instance is to be, and starts it; under its lock. If that fails the directory is as it was.</summary>
+    private static async Task<T> ConfigureAsync<T>(InstanceDirectory directory, StartOptions options, Func<Task<T>> start)
+    {
         // Only what is seen under the lock decides what may be deleted.
         InstanceConfig? stored = File.Exists(directory.Config) ? ConfigFile.Read(directory) : null;
         try
         {
-            InstanceConfig config = stored is null ? options.Create(directory.Name) : options.Over(stored);
+            InstanceConfig config = options.For(directory.Name, stored);
             Preflight.Check(directory, config);
             ConfigFile.Write(directory, config);
-            return Launch(directory, held);
+            return await start();
         }
-        catch
+        catch (Exception e)
         {
-            // Still under the lock: the directory is as it was.
             if (stored is not null) ConfigFile.Write(directory, stored);
             else Directory.Delete(directory.Path, recursive: true);
-            throw;
+            if (e is InstanceException) throw;
+            throw new InstanceException(e.Message, inner: e);
         }
     }
 

@@ -18,6 +18,8 @@ internal static class Preflight
     {
         CheckSocketPath(directory);
         CheckReadyPattern(config.ReadyPattern);
+        if (config.ReadyCommand is { } command && string.IsNullOrWhiteSpace(command))
+            throw new InstanceException("The ready command is empty and would succeed at once", ExitCode.Usage);
         if (config.Kernel is { } kernel) CheckFile("kernel", kernel, Libc.O_RDONLY);
         if (config.Firmware is { } firmware) CheckFile("firmware", firmware, Libc.O_RDONLY);
         if (config.Initrd is { } initrd) CheckFile("initrd", initrd, Libc.O_RDONLY);

@@ -2,7 +2,7 @@ using Cloning.Instances;
 
 namespace Bgkvm.Hosting;
 
-/// <summary>What a <c>start</c> command line says; null is what it does not say.</summary>
+/// <summary>What a <c>start</c> command line says, or a machine file; null is what it does not say.</summary>
 /// <param name="Disks">Disks of both kinds, in order.</param>
 /// <param name="Kernel">Kernel image.</param>
 /// <param name="Firmware">Firmware image, or <c>auto</c>.</param>
@@ -11,6 +11,8 @@ namespace Bgkvm.Hosting;
 /// <param name="MemoryMiB">Guest memory, MiB.</param>
 /// <param name="Cpus">vCPUs.</param>
 /// <param name="Ready">Ready pattern.</param>
+/// <param name="ReadyCommand">Ready command.</param>
+/// <param name="IsComplete">Whether this is all there is: what it does not say is the default, not what is stored.</param>
 internal sealed record StartOptions(
     IReadOnlyList<DiskConfig>? Disks,
     string? Kernel,
@@ -19,12 +21,41 @@ internal sealed record StartOptions(
     string? Append,
     int? MemoryMiB,
     int? Cpus,
-    string? Ready)
+    string? Ready,
+    string? ReadyCommand,
+    bool IsComplete = false)
 {
     private const int DefaultMemoryMiB = 512;
 
     /// <summary>Whether the command line says nothing but the name.</summary>
-    public bool IsEmpty => this == new StartOptions(null, null, null, null, null, null, null, null);
+    public bool IsEmpty => this == new StartOptions(null, null, null, null, null, null, null, null, null);
+
+    /// <summary>These, but where others say something that: a machine file, with the command line over it.</summary>
+    public StartOptions With(StartOptions over) => this with
+    {
+        Disks = over.Disks ?? Disks,
+        Kernel = over.Kernel ?? (over.Firmware is null ? Kernel : null),
+        Firmware = over.Firmware ?? (over.Kernel is null ? Firmware : null),
+        Initrd = over.Initrd ?? (over.Firmware is null ? Initrd : null),
+        Append = over.Append ?? (over.Firmware is null ? Append : null),
+        MemoryMiB = over.MemoryMiB ?? MemoryMiB,
+        Cpus = over.Cpus ?? Cpus,
+        Ready = over.Ready ?? (over.ReadyCommand is null ? Ready : null),
+        ReadyCommand = over.ReadyCommand ?? (over.Ready is null ? ReadyCommand : null),
+    };
+
+    /// <summary>What an instance shall be started with.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="stored">What it was started with last, or null for a new one.</param>
+    /// <exception cref="InstanceException">Something that must be said is not, or its system disks would change.</exception>
+    public InstanceConfig For(string name, InstanceConfig? stored)
+    {
+        if (stored is null) return Create(name);
+        if (!IsComplete) return Over(stored);
+        InstanceConfig config = Create(name);
+        RequireSame(stored, config.SystemDisks);
+        return config;
+    }
 
     /// <summary>The configuration of a new instance.</summary>
     /// <exception cref="InstanceException">Something that must be said is not.</exception>
@@ -44,6 +75,8 @@ internal sealed record StartOptions(
     /// <exception cref="InstanceException">Its system disks would change.</exception>
     public InstanceConfig Over(InstanceConfig stored)
     {
+        if (Ready is not null && ReadyCommand is not null)
+            throw new InstanceException("--ready and --ready-command exclude each other", ExitCode.Usage);
         InstanceConfig chosen = ChooseBoot(stored);
         return chosen with
         {
@@ -53,6 +86,7 @@ internal sealed record StartOptions(
             MemoryMiB = MemoryMiB ?? stored.MemoryMiB,
             Cpus = Cpus ?? stored.Cpus,
             ReadyPattern = Ready ?? stored.ReadyPattern,
+            ReadyCommand = ReadyCommand ?? (Ready is null ? stored.ReadyCommand : null),
         };
     }
 
@@ -74,13 +108,7 @@ internal sealed record StartOptions(
     private static IReadOnlyList<DiskConfig> DisksOver(InstanceConfig stored, IReadOnlyList<DiskConfig> given)
     {
         DiskConfig[] system = [.. given.Where(disk => !disk.Persistent)], persistent = [.. given.Where(disk => disk.Persistent)];
-        if (system.Length > 0 && !system.SequenceEqual(stored.SystemDisks))
-        {
-            throw new InstanceException(
-                $"{stored.Name} exists with other system disks ({string.Join(", ", stored.SystemDisks.Select(disk => disk.Path))}); "
-                + $"start it without --disk, or give up what it wrote: bgkvm delete {stored.Name}");
-        }
-
+        if (system.Length > 0) RequireSame(stored, system);
         if (system.Length > 0 && persistent.Length > 0) return given;
         Queue<DiskConfig> systems = new(system.Length > 0 ? system : stored.SystemDisks);
         Queue<DiskConfig> persistents = new(persistent.Length > 0 ? persistent : stored.PersistentDisks);
@@ -88,5 +116,13 @@ internal sealed record StartOptions(
         foreach (DiskConfig place in stored.Disks)
             if ((place.Persistent ? persistents : systems).TryDequeue(out DiskConfig? disk)) disks.Add(disk);
         return [.. disks, .. persistents];
+    }
+
+    private static void RequireSame(InstanceConfig stored, IReadOnlyList<DiskConfig> system)
+    {
+        if (system.SequenceEqual(stored.SystemDisks)) return;
+        throw new InstanceException(
+            $"{stored.Name} exists with other system disks ({string.Join(", ", stored.SystemDisks.Select(disk => disk.Path))}); "
+            + $"start it with these, or give up what it wrote: bgkvm delete {stored.Name}");
     }
 }

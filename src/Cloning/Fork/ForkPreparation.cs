@@ -102,9 +102,10 @@ internal sealed class ForkPreparation : IDisposable
                 NextManifest.Chains,
                 State,
                 request.Shutdown,
-                request.Timeout / 2,
+                request.ShutdownLimit,
                 _instance.Directory.Layers,
-                _instance.Directory.ShadowLog),
+                _instance.Directory.ShadowLog,
+                _instance.Directory.ShadowConsoleSocket),
             Frozen.Fd,
             Fresh.Fd,
             _instance.DiskActivity.File.Fd);

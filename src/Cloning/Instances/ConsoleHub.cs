@@ -20,7 +20,8 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
     private readonly Queue<byte> _history = new(HistoryBytes);
     private List<byte> _pending = new(4096);
     private List<byte> _spare = new(4096);
-    private bool _ended;
+    private TaskCompletionSource? _drained;
+    private bool _delivering, _ended;
 
     // Held while input is delivered, and while a move is under way. Apart from _gate: a port that prints takes that one.
     private readonly Lock _inputGate = new();
@@ -68,6 +69,21 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
             _pending.AddRange(output);
             if (wasEmpty) _wake.Set();
         }
+    }
+
+    /// <summary>Waits until everything printed so far has reached the readers.</summary>
+    public void Drain()
+    {
+        Task drained;
+        lock (_gate)
+        {
+            if (_pending.Count == 0 && !_delivering) return;
+            _drained ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            drained = _drained.Task;
+        }
+
+        _wake.Set(); // the round under way may have begun before the last of it was printed: the next one counts
+        drained.Wait();
     }
 
     /// <inheritdoc/>
@@ -124,6 +140,7 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
             _wake.WaitOne();
             byte[] output;
             Attachment[] readers;
+            TaskCompletionSource? drained;
             bool ended;
             lock (_gate)
             {
@@ -132,6 +149,7 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
                 _spare.Clear();
                 readers = [.. _attachments];
                 ended = _ended;
+                (_delivering, drained, _drained) = (true, _drained, null);
                 // History ends where this output begins, so that a reader who attaches now sees each byte once.
                 foreach (byte b in output)
                 {
@@ -142,6 +160,8 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
 
             _log.Append(output);
             foreach (Attachment reader in readers) reader.Deliver(output);
+            lock (_gate) _delivering = false;
+            drained?.SetResult();
             if (ended) return;
         }
     }

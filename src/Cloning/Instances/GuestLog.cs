@@ -31,6 +31,9 @@ internal sealed class GuestLog : IDisposable
         _bytes = Libc.lseek(_file.Fd, 0, Libc.SEEK_END);
     }
 
+    /// <summary>How long a log is, bytes; 0 where there is none.</summary>
+    public static long LengthOf(string path) => new FileInfo(path) is { Exists: true } log ? log.Length : 0;
+
     /// <summary>Appends. A full disk must not stop the guest: what cannot be written is lost.</summary>
     public unsafe void Append(ReadOnlySpan<byte> output)
     {

@@ -19,7 +19,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     private readonly SemaphoreSlim _oneReboot = new(1, 1);
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly DateTimeOffset _startedAt = DateTimeOffset.UtcNow;
-    private ReadyWatch? _watch;
+    private BootWatch? _watch;
+    private ReadyCommand? _readyCommand;
     private CancellationTokenSource? _reboot;
     private RebootReport? _lastReport;
     private InstanceState _state = InstanceState.Booting;
@@ -225,6 +226,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         _oneReboot.Wait();
         _oneReboot.Release();
         Upkeep.Dispose();
+        _readyCommand?.Dispose();
         _watch?.Dispose();
         ConsoleHub?.Connect(null);
         Machine?.Dispose();
@@ -289,17 +291,16 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     }
 
     /// <summary>Ends the guest: by the power button within the limit, else by stopping it.</summary>
-    internal void EndForReboot(ShutdownMode mode, TimeSpan limit, CancellationToken cancellation)
+    /// <returns>What did not work out, or null.</returns>
+    internal string? EndForReboot(ShutdownMode mode, TimeSpan limit, CancellationToken cancellation)
     {
         lock (_gate) _powerOffMeansReboot = true;
-        if (mode == ShutdownMode.Reset) return;
-        Machine.PressPowerButton();
-        Machine.Exited.Wait((int)limit.TotalMilliseconds, cancellation);
+        return mode == ShutdownMode.Reset ? null : PowerDown.Run(Machine, ConsoleHub, limit, cancellation);
     }
 
     /// <summary>Boots the instance on a new machine, in the place of the one it has.</summary>
     /// <param name="next">Built and loaded already: what can go wrong went wrong before the old one was touched.</param>
-    internal ReadyWatch BootAgain(Machine next)
+    internal BootWatch BootAgain(Machine next)
     {
         Machine old = Machine;
         old.Pause();
@@ -313,8 +314,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
         ConsoleHub.Channel.BeginAnew();
         Adopt(next);
-        _watch?.Dispose();
-        _watch = WatchReady();
+        _watch = WatchBoot();
         next.Run();
         return _watch;
     }
@@ -355,7 +355,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         ConsoleHub = new ConsoleHub(Directory.ConsoleLog);
         ConsoleHub.Channel.RebootAsked = new GuestRequests(this).AskReboot;
         Adopt(BuildMachine());
-        _watch = WatchReady();
+        _watch = WatchBoot();
     }
 
     /// <summary>The first start: an overlay over each of the user's images, which are themselves never written.</summary>
@@ -386,9 +386,13 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         return manifest;
     }
 
-    private ReadyWatch WatchReady()
+    private BootWatch WatchBoot()
     {
-        ReadyWatch watch = ReadyWatch.For(Config, ConsoleHub);
+        _readyCommand?.Dispose();
+        _watch?.Dispose();
+        ConsoleHub.Drain();
+        long logStart = GuestLog.LengthOf(Directory.ConsoleLog);
+        BootWatch watch = BootWatch.For(Config, ConsoleHub);
         watch.Ready.ContinueWith(
             _ =>
             {
@@ -396,6 +400,13 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
                     if (_state is InstanceState.Booting or InstanceState.Rebooting) _state = InstanceState.Running;
             },
             TaskScheduler.Default);
+        watch.Failed.ContinueWith(
+            _ =>
+            {
+                if (!watch.IsReady) Log.BootFailed(watch.Failure!);
+            },
+            TaskScheduler.Default);
+        _readyCommand = ReadyCommand.Of(Config, Directory, inShadow: false, logStart, watch.CountAsReady);
         return watch;
     }
 

@@ -12,6 +12,7 @@ namespace Cloning.Instances;
 /// <param name="Cpus">Number of vCPUs, at least 1.</param>
 /// <param name="ReadyPattern">Regular expression that the serial console shows when the OS counts as up.</param>
 /// <param name="Firmware">Firmware image that boots from a system disk, read again at every boot; null where there is a kernel.</param>
+/// <param name="ReadyCommand">Shell command that succeeds on the host when the OS counts as up, in place of the pattern; or null.</param>
 public sealed record InstanceConfig(
     string Name,
     IReadOnlyList<DiskConfig> Disks,
@@ -21,7 +22,8 @@ public sealed record InstanceConfig(
     int MemoryMiB,
     int Cpus,
     string ReadyPattern,
-    string? Firmware = null)
+    string? Firmware = null,
+    string? ReadyCommand = null)
 {
     /// <summary>The default of <see cref="ReadyPattern"/>: a login prompt.</summary>
     public const string DefaultReadyPattern = "login:";

@@ -30,6 +30,10 @@ public sealed record InstanceDirectory(string Path)
     public string Log => In("bgkvm.log");
     /// <summary>What the last shadow's guest printed.</summary>
     public string ShadowLog => In("shadow.log");
+    /// <summary>The console of the OS that boots in the background, over this Unix socket, mode 0600.</summary>
+    public string ShadowConsoleSocket => In("shadow.sock");
+    /// <summary>What the ready command printed when it was last asked.</summary>
+    public string ReadyLog => In("ready.log");
     /// <summary>What background reboots have discarded and were asked to keep, unless told another place.</summary>
     public string Discarded => In("discarded");
     /// <summary>Overlays.</summary>

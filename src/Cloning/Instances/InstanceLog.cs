@@ -26,6 +26,9 @@ internal sealed partial class InstanceLog(ILogger logger)
     [LoggerMessage(508, LogLevel.Warning, "the guest could not be brought to rest through its channel: {Reason}")]
     public partial void NotAtRest(string reason);
 
+    [LoggerMessage(509, LogLevel.Warning, "the OS {Failure}")]
+    public partial void BootFailed(string failure);
+
     [LoggerMessage(506, LogLevel.Error, "the instance runs, but tidying up after a reboot met an error; the next one makes up for it")]
     private partial void TidyFailed(Exception cause);
 

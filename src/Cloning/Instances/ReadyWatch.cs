@@ -3,45 +3,30 @@ using System.Text.RegularExpressions;
 
 namespace Cloning.Instances;
 
-/// <summary>
-/// Waits for the guest to say that it is up: a regular expression on what its console prints from now on, or <c>ready</c> on the guest
-/// channel.
-/// </summary>
-/// <remarks>A guest that announces itself there says when it is ready, and knows better than its login prompt: the default pattern gives way to it.</remarks>
+/// <summary>Waits for the guest to say something, such as that it is up: a regular expression on what its console prints from now on.</summary>
 public sealed class ReadyWatch : IDisposable
 {
     private const int WindowChars = 4096;
 
     private readonly Regex _pattern;
-    private readonly GuestChannel? _yieldTo;
+    private readonly Func<bool>? _ignores;
     private readonly StringBuilder _window = new();
-    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IDisposable _attachment;
 
     /// <summary>Starts watching.</summary>
     /// <param name="console">Whose output.</param>
     /// <param name="pattern">The regular expression; see <see cref="Parse"/>.</param>
-    public ReadyWatch(IConsole console, Regex pattern)
+    /// <param name="ignores">Asked at each output: whether the pattern does not count.</param>
+    public ReadyWatch(IConsole console, Regex pattern, Func<bool>? ignores = null)
     {
         _pattern = pattern;
+        _ignores = ignores;
         _attachment = console.Attach(Look, replay: 0);
     }
 
-    /// <summary>Watches for what an instance is configured to wait for.</summary>
-    /// <exception cref="InstanceException">The pattern is not usable.</exception>
-    public static ReadyWatch For(InstanceConfig config, ConsoleHub hub) =>
-        new(hub, Parse(config.ReadyPattern), hub.Channel, yields: config.ReadyPattern == InstanceConfig.DefaultReadyPattern);
-
-    private ReadyWatch(IConsole console, Regex pattern, GuestChannel channel, bool yields)
-    {
-        _pattern = pattern;
-        _yieldTo = yields ? channel : null;
-        _attachment = console.Attach(Look, replay: 0);
-        channel.Ready.ContinueWith(_ => _ready.TrySetResult(), TaskScheduler.Default);
-    }
-
-    /// <summary>Completes when the OS is up.</summary>
-    public Task Ready => _ready.Task;
+    /// <summary>Completes when the pattern has appeared, with what <see cref="Tail"/> was at that moment.</summary>
+    public Task<string> Ready => _ready.Task;
 
     /// <summary>What the guest printed on its last, unfinished line: normally the login prompt.</summary>
     public string LastLine
@@ -88,8 +73,9 @@ public sealed class ReadyWatch : IDisposable
         {
             _window.Append(Encoding.Latin1.GetString(output.Span));
             if (_window.Length > WindowChars) _window.Remove(0, _window.Length - WindowChars);
-            if (_ready.Task.IsCompleted || _yieldTo is { Announced: true }) return;
-            if (_pattern.IsMatch(_window.ToString())) _ready.TrySetResult();
+            if (_ready.Task.IsCompleted || _ignores?.Invoke() == true) return;
+            string window = _window.ToString();
+            if (_pattern.IsMatch(window)) _ready.TrySetResult(window);
         }
     }
 }

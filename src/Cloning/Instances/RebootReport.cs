@@ -14,6 +14,7 @@ namespace Cloning.Instances;
 /// <param name="DiscardedBytes">Bytes written to system disks since the fork, which the new state does not have.</param>
 /// <param name="MemoryMiB">Guest memory, MiB.</param>
 /// <param name="DiscardedPath">The directory with the discarded disks, <c>disk0.qcow2</c> and so on, if they were to be kept.</param>
+/// <param name="LastLines">Aborted: what the new OS's console showed last, oldest line first, if it is the OS that failed.</param>
 public sealed record RebootReport(
     RebootMode Mode,
     RebootOutcome Outcome,
@@ -27,4 +28,5 @@ public sealed record RebootReport(
     long TotalMillis,
     long DiscardedBytes,
     int MemoryMiB,
-    string? DiscardedPath = null);
+    string? DiscardedPath = null,
+    IReadOnlyList<string>? LastLines = null);

@@ -13,6 +13,12 @@ namespace Cloning.Instances;
 /// <param name="Priority">Background only: what the shadow may have of the host.</param>
 /// <param name="MaxDuration">Background only: how long it should take at most, from the request until ready; half of <paramref name="Timeout"/> if null.</param>
 /// <param name="OnMaxDuration">What happens when that time is over.</param>
+/// <param name="ShutdownTimeout">How long the old OS may take to shut down before it is reset; null for half the time-out.</param>
 public sealed record RebootRequest(
     RebootMode Mode, ShutdownMode Shutdown, QuiesceMode Quiesce, TimeSpan Timeout, string? KeepDiscarded = null,
-    RebootPriority Priority = RebootPriority.Idle, TimeSpan? MaxDuration = null, OverrunAction OnMaxDuration = OverrunAction.Raise);
+    RebootPriority Priority = RebootPriority.Idle, TimeSpan? MaxDuration = null, OverrunAction OnMaxDuration = OverrunAction.Raise,
+    TimeSpan? ShutdownTimeout = null)
+{
+    /// <summary>How long the old OS may take to shut down before it is reset.</summary>
+    public TimeSpan ShutdownLimit => ShutdownTimeout ?? Timeout / 2;
+}

@@ -3,7 +3,7 @@ namespace Cloning.Instances;
 /// <summary>How the old OS ends.</summary>
 public enum ShutdownMode
 {
-    /// <summary>ACPI power button; after half the time-out a plain reset.</summary>
+    /// <summary>ACPI power button; after a time-out a plain reset.</summary>
     Clean,
     /// <summary>A plain reset at once.</summary>
     Reset,

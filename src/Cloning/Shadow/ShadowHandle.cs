@@ -99,10 +99,22 @@ public sealed class ShadowHandle : IDisposable
         }
     }
 
+    /// <summary>Tells it that its OS is up. If it is gone already, whoever waits for its state learns that there.</summary>
+    public void CountAsReady()
+    {
+        try
+        {
+            _link.Send(new ShadowMessage.CountsAsReady());
+        }
+        catch (IOException)
+        {
+        }
+    }
+
     /// <summary>Waits for its state at ready, reporting the phases on the way. <see cref="EndWhen"/> is what ends it early.</summary>
     /// <exception cref="ShadowException">It failed or died; the message says why.</exception>
     /// <exception cref="OperationCanceledException">Given up.</exception>
-    public ShadowMessage.Ready WaitReady(Action<RebootPhase> phase, CancellationToken cancellation)
+    public ShadowMessage.Ready WaitReady(Action<ShadowMessage.Phase> phase, CancellationToken cancellation)
     {
         while (true)
         {
@@ -124,13 +136,13 @@ public sealed class ShadowHandle : IDisposable
             switch (message)
             {
                 case ShadowMessage.Phase step:
-                    phase(step.Step);
+                    phase(step);
                     break;
                 case ShadowMessage.Ready ready:
                     _isolation?.Lift();
                     return ready;
                 case ShadowMessage.Failed failed:
-                    throw new ShadowException(failed.Reason);
+                    throw new ShadowException(failed.Reason, lastLines: failed.LastLines);
                 default:
                     _isolation?.Lift();
                     _process.WaitForExit();

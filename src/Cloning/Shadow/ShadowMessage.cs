@@ -10,6 +10,7 @@ namespace Cloning.Shadow;
 [JsonDerivedType(typeof(Hello), "hello")]
 [JsonDerivedType(typeof(Begin), "begin")]
 [JsonDerivedType(typeof(Phase), "phase")]
+[JsonDerivedType(typeof(CountsAsReady), "countsAsReady")]
 [JsonDerivedType(typeof(Ready), "ready")]
 [JsonDerivedType(typeof(Failed), "failed")]
 public abstract record ShadowMessage
@@ -29,6 +30,7 @@ public abstract record ShadowMessage
     /// <param name="ShutdownTimeout">How long the old OS may take before it is reset.</param>
     /// <param name="Layers">Where relative layer paths start.</param>
     /// <param name="Log">Where the guest's console output goes.</param>
+    /// <param name="Console">The socket at which the new OS's console is served.</param>
     public sealed record Begin(
         InstanceConfig Config,
         IReadOnlyList<IReadOnlyList<Layer>> Chains,
@@ -36,11 +38,17 @@ public abstract record ShadowMessage
         ShutdownMode Shutdown,
         TimeSpan ShutdownTimeout,
         string Layers,
-        string Log) : ShadowMessage;
+        string Log,
+        string Console) : ShadowMessage;
 
     /// <summary>Shadow → instance: a step begins.</summary>
     /// <param name="Step">Which.</param>
-    public sealed record Phase(RebootPhase Step) : ShadowMessage;
+    /// <param name="Note">What did not work out in the step before, or null.</param>
+    /// <param name="LogBytes">How long the log of its console is at that moment.</param>
+    public sealed record Phase(RebootPhase Step, string? Note = null, long LogBytes = 0) : ShadowMessage;
+
+    /// <summary>Instance → shadow: the ready command has succeeded.</summary>
+    public sealed record CountsAsReady : ShadowMessage;
 
     /// <summary>Shadow → instance: the new OS is up. Its vCPUs have stopped, its overlay is durable; the shadow ends after sending this.</summary>
     /// <param name="State">The machine at that moment.</param>
@@ -50,5 +58,6 @@ public abstract record ShadowMessage
 
     /// <summary>Shadow → instance: it cannot go on. It ends after sending this.</summary>
     /// <param name="Reason">Why, in one line.</param>
-    public sealed record Failed(string Reason) : ShadowMessage;
+    /// <param name="LastLines">What the new OS printed last, if it is the OS that failed.</param>
+    public sealed record Failed(string Reason, IReadOnlyList<string>? LastLines = null) : ShadowMessage;
 }

@@ -17,8 +17,9 @@ public static class ShadowProcess
 {
     /// <summary>The shadow's whole life.</summary>
     /// <param name="socketFd">Its end of the link, inherited.</param>
+    /// <param name="serve">Serves the new OS's console at a path until disposed.</param>
     /// <returns>The process's exit status.</returns>
-    public static int Run(int socketFd)
+    public static int Run(int socketFd, Func<string, IConsole, IDisposable> serve)
     {
         SafeFd socket = new(socketFd);
         UnixSocket.KeepOnExec(socket, keep: false);
@@ -29,19 +30,24 @@ public static class ShadowProcess
             link.Send(new ShadowMessage.Hello(MachineState.CurrentVersion));
             List<SafeFd> descriptors = [];
             if (link.Receive(descriptors) is not ShadowMessage.Begin begin) return 1; // given up before the fork
-            EndWithInstance(link);
-            link.Send(Reboot(host, begin, descriptors, step => link.Send(new ShadowMessage.Phase(step))));
+            Task countsAsReady = ListenToInstance(link);
+            link.Send(Reboot(host, begin, descriptors, countsAsReady, serve, (step, note) => link.Send(new ShadowMessage.Phase(step, note, GuestLog.LengthOf(begin.Log)))));
             return 0;
         }
         catch (Exception e)
         {
-            TrySend(link, new ShadowMessage.Failed(e.Message));
+            TrySend(link, new ShadowMessage.Failed(e.Message, (e as ShadowException)?.LastLines));
             return 1;
         }
     }
 
     private static ShadowMessage.Ready Reboot(
-        KvmHost host, ShadowMessage.Begin begin, List<SafeFd> descriptors, Action<RebootPhase> enter)
+        KvmHost host,
+        ShadowMessage.Begin begin,
+        List<SafeFd> descriptors,
+        Task countsAsReady,
+        Func<string, IConsole, IDisposable> serve,
+        Action<RebootPhase, string?> enter)
     {
         ulong size = MachineBuilder.MemoryBytes(begin.Config);
         MemoryFile frozen = MemoryFile.Adopt(descriptors[0], size);
@@ -51,27 +57,38 @@ public static class ShadowProcess
         using ConsoleHub console = new(begin.Log, startOver: true);
         SystemDisk[] disks = [.. begin.Chains.Select(chain => SystemDisk.Open(begin.Layers, chain))];
 
-        enter(RebootPhase.ShutDown);
-        ShutDown(host, begin, frozen, disks, console, turns);
+        enter(RebootPhase.ShutDown, null);
+        string? note = ShutDown(host, begin, frozen, disks, console, turns);
 
-        enter(RebootPhase.Reset);
+        console.Drain(); // whoever looks at the log now sees where the old OS ends
+        enter(RebootPhase.Reset, note);
         using Machine machine = MachineBuilder.Build(
             host, begin.Config, fresh, MemoryView.Shared, disks, MachineBuilder.Sealed(begin.Config), console, turns);
         console.Channel.BeginAnew(); // what the old OS said on its way out is not the new one's
-        using ReadyWatch watch = ReadyWatch.For(begin.Config, console);
+        using BootWatch watch = BootWatch.For(begin.Config, console);
         machine.Boot(MachineBuilder.BootSource(begin.Config));
+        console.Connect(machine);
+        // For the ready command alone: nobody else has any business there.
+        using IDisposable? served = begin.Config.ReadyCommand is null ? null : serve(begin.Console, console);
 
-        enter(RebootPhase.Boot);
+        enter(RebootPhase.Boot, null);
         machine.Run();
-        Task first = Task.WhenAny(watch.Ready, machine.Exited).GetAwaiter().GetResult();
-        if (first == machine.Exited)
-        {
-            throw new ShadowException(
-                $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail}); its last words: {LastWords.Of(watch.Tail)}");
-        }
-
+        Task.WaitAny(watch.Ready, watch.Failed, machine.Exited, countsAsReady);
+        if (countsAsReady.IsCompleted) watch.CountAsReady();
+        console.Connect(null);
         turns.Release();
         machine.Pause();
+        // What it printed before it ended may still be on its way here.
+        console.Drain();
+        if (machine.Exited.IsCompleted || !watch.IsReady)
+        {
+            throw new ShadowException(
+                watch.Failure is { } failure
+                    ? $"the rebooted OS {failure}"
+                    : $"the rebooted OS ended before it was ready ({machine.Exited.Result.Detail})",
+                lastLines: watch.LastLines);
+        }
+
         MachineState state = machine.NewState();
         machine.Save(state);
         foreach (SystemDisk disk in disks) disk.Close();
@@ -79,9 +96,11 @@ public static class ShadowProcess
     }
 
     /// <summary>Lets the old OS end in its own time, or not at all.</summary>
-    private static void ShutDown(
+    /// <returns>What did not work out, or null.</returns>
+    private static string? ShutDown(
         KvmHost host, ShadowMessage.Begin begin, MemoryFile frozen, SystemDisk[] disks, ConsoleHub console, BackgroundTurns turns)
     {
+        string? note = null;
         List<IBlockBackend> persistent = [];
         foreach (DiskConfig disk in begin.Config.PersistentDisks)
             persistent.Add(new DiscardingDisk(RawDisk.Open(disk.Path, readOnly: true, DiskLock.None)));
@@ -92,23 +111,25 @@ public static class ShadowProcess
             {
                 machine.Load(begin.State);
                 machine.Run();
-                machine.PressPowerButton();
-                // Reset, power-off, triple fault or time-out: all of them end the old OS.
-                machine.Exited.Wait(begin.ShutdownTimeout);
+                note = PowerDown.Run(machine, console, begin.ShutdownTimeout, CancellationToken.None);
                 machine.Pause();
             }
         }
 
         foreach (IBlockBackend disk in persistent) disk.Dispose();
+        return note;
     }
 
     /// <summary>A shadow must not outlive its instance: the link closing is the sign.</summary>
-    private static void EndWithInstance(ShadowLink link) =>
+    /// <returns>Completes when the instance says that the OS counts as ready.</returns>
+    private static Task ListenToInstance(ShadowLink link)
+    {
+        TaskCompletionSource countsAsReady = new(TaskCreationOptions.RunContinuationsAsynchronously);
         new Thread(() =>
         {
             try
             {
-                link.Receive([]);
+                while (link.Receive([]) is ShadowMessage.CountsAsReady) countsAsReady.TrySetResult();
             }
             catch (IOException)
             {
@@ -117,6 +138,8 @@ public static class ShadowProcess
             Libc._exit(1);
         })
         { IsBackground = true, Name = "link" }.Start();
+        return countsAsReady.Task;
+    }
 
     private static void TrySend(ShadowLink link, ShadowMessage message)
     {

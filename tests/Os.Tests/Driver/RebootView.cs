@@ -14,4 +14,5 @@ internal sealed record RebootView(
     long TotalMillis,
     long DiscardedBytes,
     int MemoryMiB,
-    string? DiscardedPath);
+    string? DiscardedPath,
+    IReadOnlyList<string>? LastLines);

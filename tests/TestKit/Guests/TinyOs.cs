@@ -37,6 +37,10 @@ public static class TinyOs
     private const int Pattern = 8, BusyAt = 16; // behind the counter: what the pages are filled with; the page to write next, or 0
     private const int BusyPagesARound = 64;
 
+    private const string PanicText = "[    0.531870] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\r\n";
+    private const string EmergencyText =
+        "You are in emergency mode. After logging in, type \"journalctl -xb\" to view\r\nsystem logs, \"systemctl reboot\" to reboot.\r\n";
+
     /// <summary>The sector that it reads on the first disk while it boots.</summary>
     public const int ReadSector = 8000;
 
@@ -58,6 +62,10 @@ public static class TinyOs
         if (boot == TinyOsBoot.Announces) Print(a, "hello 1\n", Com2);
         if (boot == TinyOsBoot.Resets) a.jmp(reset);
         if (boot == TinyOsBoot.Hangs) a.jmp(hang);
+        if (boot == TinyOsBoot.Panics) PrintAnd(a, PanicText, hang);
+        if (boot == TinyOsBoot.PanicsAndResets) PrintAnd(a, PanicText, reset);
+        if (boot == TinyOsBoot.WaitsInEmergencyMode) PrintAnd(a, EmergencyText, hang);
+        if (boot == TinyOsBoot.TripleFaults) TripleFault(a);
         Label panic = a.CreateLabel(), record = a.CreateLabel(), started = a.CreateLabel();
         TinyDisks disks = new(a);
         disks.Start();
@@ -83,10 +91,13 @@ public static class TinyOs
         a.@in(al, dx);
         a.test(al, 1);
         a.jnz(input);
+        if (boot == TinyOsBoot.NormallyAndIgnoresButton) a.jmp(loop);
         a.mov(ebx, PowerEvents);
         a.mov(eax, __dword_ptr[rbx]);
         a.test(eax, 2);
         a.jz(loop);
+        if (boot == TinyOsBoot.NormallyAndResetsAtButton) a.jmp(reset);
+        if (boot == TinyOsBoot.NormallyAndPanicsAtButton) PrintAnd(a, PanicText, hang);
         a.Label(ref off);
         Print(a, "off\r\n");
         a.mov(ebx, SleepControl);
@@ -179,6 +190,23 @@ public static class TinyOs
         using MemoryStream code = new();
         a.Assemble(new StreamCodeWriter(code), Load);
         return Elf(code.ToArray());
+    }
+
+    private static void PrintAnd(Assembler a, string text, Label then)
+    {
+        Print(a, text);
+        a.jmp(then);
+    }
+
+    /// <summary>An exception, with nothing to handle it or what comes of that.</summary>
+    private static void TripleFault(Assembler a)
+    {
+        const int noTable = 0x17_0000;
+        a.mov(rdi, noTable);
+        a.mov(__word_ptr[rdi], 0); // limit
+        a.mov(__qword_ptr[rdi + sizeof(ushort)], 0); // base
+        a.lidt(__[rdi]);
+        a.ud2();
     }
 
     private static void WriteWhenBusy(Assembler a, ulong memoryBytes)
