@@ -4,7 +4,7 @@
 
 CONSOLE_IN='' CONSOLE_OUT='' CONSOLE_TEXT='' CONSOLE_BEFORE='' CONSOLE_FIRST=''
 
-# await REGEX [SECONDS]: reads until REGEX matches; BASH_REMATCH holds the match, CONSOLE_BEFORE what came before it. The limit is for
+# await REGEX [SECONDS]: reads until REGEX matches, and perhaps on; BASH_REMATCH holds the match, CONSOLE_BEFORE what came before it. The limit is for
 # a guest that hangs: generous, because an emulated one on a busy host is slow.
 await() {
     local deadline=$((SECONDS + ${2:-120})) char more
@@ -28,9 +28,9 @@ tell() { printf '%s\n' "$*" >&"$CONSOLE_IN"; }
 
 # log_in [SECONDS]: waits for the login prompt and logs in as root; what came before the prompt is in CONSOLE_FIRST.
 log_in() {
-    await 'login: $' "${1:-120}" || return 1
+    await 'login: ' "${1:-120}" || return 1
     CONSOLE_FIRST=$CONSOLE_BEFORE
-    tell root && await '# $' 120
+    tell root && await '# ' 120
 }
 
 # ask COMMAND [SECONDS]: runs COMMAND in the guest's shell and prints its output; returns its status, 255 for no answer.
