@@ -16,7 +16,7 @@ internal sealed class GuestRequests(Instance instance)
     private static readonly IProgress<RebootProgress> s_nobody = new Nobody();
 
     private long _endedAt = long.MinValue;
-    private int _underWay;
+    private int _underWay, _rebooting;
 
     /// <summary>Takes the request. Called on a vCPU's thread: does nothing but pass it on.</summary>
     public void AskReboot()
@@ -28,6 +28,14 @@ internal sealed class GuestRequests(Instance instance)
     private async Task RebootAsync()
     {
         GuestChannel channel = instance.ConsoleHub.Channel;
+        // Until its end has been noted: a guest that is faster than that would find neither a reboot nor the pause after it.
+        if (Interlocked.Exchange(ref _rebooting, 1) != 0)
+        {
+            channel.Tell("reboot refused: one is under way");
+            Interlocked.Decrement(ref _underWay);
+            return;
+        }
+
         try
         {
             if (_endedAt != long.MinValue && Stopwatch.GetElapsedTime(_endedAt) < PauseBetween)
@@ -58,6 +66,7 @@ internal sealed class GuestRequests(Instance instance)
         }
         finally
         {
+            Volatile.Write(ref _rebooting, 0);
             Interlocked.Decrement(ref _underWay);
         }
     }
