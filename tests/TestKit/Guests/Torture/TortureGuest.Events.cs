@@ -214,6 +214,9 @@ public static partial class TortureGuest
             a.mov(rax, Field(TortureField.IpiGot));
             a.cmp(rax, __qword_ptr[rsi + (uint)TortureField.IpiSent]);
             a.ja(fail(TortureError.IpiTwice));
+            // Sent before the other's local APIC is switched on, it would be lost for ever, and rightly.
+            a.cmp(__qword_ptr[rsi + (uint)TortureField.Rounds], 0);
+            a.je(wait);
             a.mov(rax, __qword_ptr[rsi + (uint)TortureField.IpiGot]);
             a.cmp(rax, Field(TortureField.IpiSent));
             a.jne(wait);
