@@ -25,10 +25,10 @@ internal sealed class PauseCycle : IDisposable
     /// <param name="kind">Which pause.</param>
     /// <param name="cpus">vCPUs.</param>
     /// <param name="memoryMiB">Memory.</param>
-    /// <param name="populate">Whether the next machine's page tables are filled beforehand, as the product does.</param>
-    internal PauseCycle(PauseKind kind, int cpus, int memoryMiB, bool populate = true)
+    /// <param name="populate">Whether the next machine's page tables are filled beforehand; null for what the product does.</param>
+    internal PauseCycle(PauseKind kind, int cpus, int memoryMiB, bool? populate = null)
     {
-        (Kind, _populate) = (kind, populate);
+        (Kind, _populate) = (kind, populate ?? kind == PauseKind.Switch);
         ulong bytes = (ulong)memoryMiB << 20;
         _running = WorkerMachine.Started(_host, cpus, bytes);
         _state = _running.Machine.NewState();

@@ -36,7 +36,7 @@ static int[] Numbers(string list) => [.. list.Split(',').Select(n => int.Parse(n
 // With filled page tables and without, in turn: what the host does meanwhile hits both.
 void WatchAfter(PauseKind kind, int memory, int count)
 {
-    using PauseCycle plain = new(kind, cpus: 1, memory, populate: false), populated = new(kind, cpus: 1, memory);
+    using PauseCycle plain = new(kind, cpus: 1, memory, populate: false), populated = new(kind, cpus: 1, memory, populate: true);
     plain.Rest();
     populated.Rest();
     List<AfterPause>[] seen = [[], []];

@@ -13,7 +13,7 @@ internal static class AfterSection
         yield return "## After the pause";
         yield return "";
         yield return "A guest that writes a word to each of its pages in turn, 1 vCPU: how much of its rate before the pause it keeps after it, and what " +
-            "its first round takes longer than one before. *Populated*: the next machine's page tables are filled before the pause, as bgkvm does. Medians.";
+            "its first round takes longer than one before. *Populated*: the next machine's page tables are filled before the pause, as bgkvm does for a switch. Medians.";
         yield return "";
         MarkdownTable table = new("pause", "memory", "page tables", "cycles", "first 10 ms", "first 100 ms", "first second", "first round, longer by");
         foreach (var group in paths.SelectMany(Read).GroupBy(s => (s.Pause, s.MemoryMiB, s.Populated)).OrderBy(g => g.Key.Pause, StringComparer.Ordinal)

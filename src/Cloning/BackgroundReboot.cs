@@ -45,6 +45,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             AtRest means = Quiesce.Sync(instance, request.Quiesce, Limit - _clock.Elapsed, limit.Token);
             limit.Token.ThrowIfCancellationRequested();
             // From here on it is no longer given up: a remount cannot be undone from outside the guest.
+            _atRest = means;
             (_atRest, _quiesceMicros) = Quiesce.Rest(instance, means);
 
             Enter(RebootPhase.Switch);

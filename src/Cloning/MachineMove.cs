@@ -15,32 +15,20 @@ internal static class MachineMove
     /// <param name="whilePaused">What else belongs into the pause; must be as short as the pause is meant to be.</param>
     /// <param name="pause">Timed on the way.</param>
     /// <exception cref="Exception">It did not work out; <paramref name="from"/> runs on as before.</exception>
-    public static void Run(Machine from, Machine into, MachineState state, Action whilePaused, Pause pause)
-    {
-        using PauseScope scope = new(from, into);
-        pause.Begin();
-        from.Pause();
-        pause.Stopped();
-        try
+    public static void Run(Machine from, Machine into, MachineState state, Action whilePaused, Pause pause) => Replace(
+        from,
+        into,
+        // An OS that has asked for a reset must get it, not go on elsewhere as if it had not.
+        "the guest ended before it could be moved",
+        () =>
         {
-            // An OS that has asked for a reset must get it, not go on elsewhere as if it had not.
-            if (from.Exited.IsCompleted) throw new InvalidOperationException("the guest ended before it could be moved");
             from.Save(state);
             pause.Saved();
             whilePaused();
             into.Load(state);
-            pause.Ready();
-        }
-        catch
-        {
-            from.Run();
-            throw;
-        }
-
-        into.Run();
-        scope.Released = true;
-        pause.EndsWith(into);
-    }
+        },
+        static () => { },
+        pause);
 
     /// <summary>Stops one machine for good and runs another, which has been loaded already, in its place.</summary>
     /// <param name="from">Runs; afterwards it is paused for good.</param>
@@ -49,7 +37,10 @@ internal static class MachineMove
     /// <param name="committed">What else belongs into the pause, after that. Must not throw.</param>
     /// <param name="pause">Timed on the way.</param>
     /// <exception cref="Exception">Nothing was committed; <paramref name="from"/> runs on as before.</exception>
-    public static void Switch(Machine from, Machine into, Action commit, Action committed, Pause pause)
+    public static void Switch(Machine from, Machine into, Action commit, Action committed, Pause pause) =>
+        Replace(from, into, "the instance's own guest ended before the switch", commit, committed, pause);
+
+    private static void Replace(Machine from, Machine into, string ended, Action step, Action afterwards, Pause pause)
     {
         using PauseScope scope = new(from, into);
         pause.Begin();
@@ -57,8 +48,8 @@ internal static class MachineMove
         pause.Stopped();
         try
         {
-            if (from.Exited.IsCompleted) throw new InvalidOperationException("the instance's own guest ended before the switch");
-            commit();
+            if (from.Exited.IsCompleted) throw new InvalidOperationException(ended);
+            step();
         }
         catch
         {
@@ -66,7 +57,7 @@ internal static class MachineMove
             throw;
         }
 
-        committed();
+        afterwards();
         pause.Ready();
         into.Run();
         scope.Released = true;

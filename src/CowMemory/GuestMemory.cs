@@ -57,8 +57,6 @@ public sealed unsafe class GuestMemory : IDisposable
         // Guest memory does not belong into a core dump of the monitor. Refused only for special mappings, which this
         // is not.
         _ = Libc.madvise(mapping.Address, mapping.Length, Libc.MADV_DONTDUMP);
-        // Fewer faults and shorter page walks, where the administrator has allowed it (shmem_enabled).
-        _ = Libc.madvise(mapping.Address, mapping.Length, Libc.MADV_HUGEPAGE);
         return new GuestMemory(layout, view, mapping);
     }
 
@@ -69,14 +67,8 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <param name="file">The file that is mapped here. Its holes stay holes.</param>
     public void Populate(MemoryFile file)
     {
-        long end = (long)Layout.SizeBytes;
-        for (long data = 0, hole; data < end; data = hole)
-        {
-            data = Libc.lseek(file.Fd.Fd, data, Libc.SEEK_DATA);
-            if (data < 0) return; // no more
-            hole = Math.Min(Libc.lseek(file.Fd.Fd, data, Libc.SEEK_HOLE), end);
-            if (hole <= data || Libc.madvise(HostAddress + (nint)data, (nuint)(hole - data), Libc.MADV_POPULATE_READ) != 0) return;
-        }
+        for (long at = 0; file.TryNextData(at, out long start, out long end); at = end)
+            if (Libc.madvise(HostAddress + (nint)start, (nuint)(end - start), Libc.MADV_POPULATE_READ) != 0) return;
     }
 
     /// <summary>Looks a range up for reading.</summary>

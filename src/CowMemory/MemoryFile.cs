@@ -86,6 +86,21 @@ public sealed class MemoryFile : IDisposable
             throw LibcException.FromLastError("fcntl(F_ADD_SEALS, F_SEAL_WRITE)");
     }
 
+    /// <summary>The next stretch of the file that is no hole. Reading a hole would allocate it.</summary>
+    /// <param name="from">Where to look from, bytes.</param>
+    /// <param name="start">Where it begins; the file's size where there is none.</param>
+    /// <param name="end">Where it ends.</param>
+    /// <returns>Whether there is one.</returns>
+    public bool TryNextData(long from, out long start, out long end)
+    {
+        start = Libc.lseek(Fd.Fd, from, Libc.SEEK_DATA);
+        bool found = start >= 0; // ENXIO: only a hole is left
+        if (!found) start = (long)SizeBytes;
+        end = found ? Libc.lseek(Fd.Fd, start, Libc.SEEK_HOLE) : start;
+        if (end < 0) end = (long)SizeBytes;
+        return found;
+    }
+
     /// <summary>Closes the descriptor. Mappings keep the memory alive.</summary>
     public void Dispose() => Fd.Dispose();
 }

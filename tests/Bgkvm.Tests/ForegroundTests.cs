@@ -13,10 +13,8 @@ public sealed class ForegroundTests
     public async Task It_says_when_it_is_ready_and_ends_with_its_guest(bool isAbstract)
     {
         await using Sandbox sandbox = new();
-        string socket = Path.Combine(sandbox.Home, "notify");
-        using Socket manager = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
-        manager.Bind(new UnixDomainSocketEndPoint(isAbstract ? '\0' + socket : socket));
-        using Process service = Begin(sandbox, (isAbstract ? "@" : "") + socket, "");
+        using Socket manager = Listen(sandbox, out string socket, isAbstract);
+        using Process service = Begin(sandbox, socket, "");
 
         Assert.Equal("READY=1", await Receive(manager));
         Assert.Equal(service.Id, await sandbox.Pid());
@@ -30,9 +28,7 @@ public sealed class ForegroundTests
     public async Task A_termination_signal_presses_the_power_button()
     {
         await using Sandbox sandbox = new();
-        string socket = Path.Combine(sandbox.Home, "notify");
-        using Socket manager = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
-        manager.Bind(new UnixDomainSocketEndPoint(socket));
+        using Socket manager = Listen(sandbox, out string socket);
         using Process service = Begin(sandbox, socket, "");
         Assert.Equal("READY=1", await Receive(manager));
         using (Process kill = Process.Start("kill", ["-TERM", service.Id.ToString(provider: null)]))
@@ -54,9 +50,7 @@ public sealed class ForegroundTests
     public async Task One_whose_machine_breaks_ends_with_an_error_that_names_the_log()
     {
         await using Sandbox sandbox = new();
-        string socket = Path.Combine(sandbox.Home, "notify");
-        using Socket manager = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
-        manager.Bind(new UnixDomainSocketEndPoint(socket));
+        using Socket manager = Listen(sandbox, out string socket);
         using Process service = Begin(sandbox, socket, "");
         Assert.Equal("READY=1", await Receive(manager));
         _ = await sandbox.FakeWithInput("die", "console", "demo");
@@ -68,6 +62,16 @@ public sealed class ForegroundTests
     private static Process Begin(Sandbox sandbox, string notify, string behaviour) => sandbox.Begin(
         "/usr/bin/env", $"NOTIFY_SOCKET={notify}", Environment.ProcessPath!, "start", "demo", "--disk", sandbox.Disk, "--kernel", sandbox.Kernel,
         "--append", behaviour, "--foreground");
+
+    /// <summary>A service manager's end, and what NOTIFY_SOCKET says of it.</summary>
+    private static Socket Listen(Sandbox sandbox, out string socket, bool isAbstract = false)
+    {
+        string path = Path.Combine(sandbox.Home, "notify");
+        socket = isAbstract ? '@' + path : path;
+        Socket manager = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        manager.Bind(new UnixDomainSocketEndPoint(isAbstract ? '\0' + path : path));
+        return manager;
+    }
 
     private static async Task<string> Receive(Socket manager)
     {

@@ -45,7 +45,6 @@ public class SlotSwapBenchmarks
     public void Prepare()
     {
         _private = GuestMemory.Map(_vm.File, _vm.Memory.Layout, MemoryView.Private);
-        _private.Populate(_vm.File);
         AwaitCounting(_vm.Memory);
     }
 

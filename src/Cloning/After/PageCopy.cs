@@ -9,7 +9,6 @@ namespace Cloning.After;
 /// <summary>Copies guest memory between two machines of the same size in this process.</summary>
 internal static unsafe class PageCopy
 {
-    private const int SEEK_DATA = 3, SEEK_HOLE = 4;
     private const ulong PagemapPresent = 1UL << 63, PagemapSwapped = 1UL << 62;
     private const int PagesAtOnce = 4096;
     private const long StretchBytes = 16 << 20; // some milliseconds
@@ -28,12 +27,9 @@ internal static unsafe class PageCopy
         if (pagemap.IsInvalid) throw LibcException.FromLastError("open", "/proc/self/pagemap");
         for (long at = 0; at < size;)
         {
-            long data = Libc.lseek(from.File.Fd.Fd, at, SEEK_DATA);
-            if (data < 0) data = size; // ENXIO: only a hole is left
+            bool more = from.File.TryNextData(at, out long data, out long hole);
             CopyTouched(from, into, pagemap, at, data);
-            if (data == size) break;
-            long hole = Libc.lseek(from.File.Fd.Fd, data, SEEK_HOLE);
-            if (hole < 0) hole = size;
+            if (!more) break;
             for (at = data; at < hole; at += StretchBytes)
             {
                 turns.Enter();

@@ -156,7 +156,6 @@ internal sealed class ForkPreparation : IDisposable
 
         Forked.Rehearse(State);
         Next.Rehearse(State);
-        Forked.Memory.Populate(Forked.File);
 
         // Before the fork, so that nothing the guest flushes after it can be missing from the manifest. Until the fork the
         // new overlays are empty, and the chain with them reads the same as the chain without.

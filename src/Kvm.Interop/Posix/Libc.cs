@@ -54,8 +54,6 @@ public static unsafe partial class Libc
     public const int MAP_PRIVATE = 2;
     /// <summary>mmap flag: do not reserve swap for it.</summary>
     public const int MAP_NORESERVE = 0x4000;
-    /// <summary>madvise: in huge pages, where the host is set up for that.</summary>
-    public const int MADV_HUGEPAGE = 14;
     /// <summary>madvise: leave it out of core dumps.</summary>
     public const int MADV_DONTDUMP = 16;
     /// <summary>madvise: fill the page tables as reading every page would; since Linux 5.14.</summary>

@@ -13,6 +13,9 @@ public struct SchedAttr
     /// <summary>Policy: time-sharing of what nobody else wants.</summary>
     public const uint SCHED_IDLE = 5;
 
+    /// <summary>Flag: threads that this one starts are ordinary ones.</summary>
+    public const ulong SCHED_FLAG_RESET_ON_FORK = 1;
+
     /// <summary>Bytes of this structure.</summary>
     public uint Size;
     /// <summary><c>sched_policy</c>.</summary>

@@ -22,8 +22,17 @@ public struct Urgency
         SchedAttr before, urgent;
         // SAFETY: the kernel writes and reads one structure each, locals of this method.
         if (Libc.sched_getattr(thread, &before) != 0 || before.Policy != SchedAttr.SCHED_OTHER) return;
+        // The runtime's pool starts threads from whatever thread needs one: they must not inherit this for good. The flag stays
+        // behind, because only a privileged thread may take it back, and it changes nothing for a thread that is ordinary itself.
+        before.Flags |= SchedAttr.SCHED_FLAG_RESET_ON_FORK;
         (_before, _thread) = (before, thread);
-        urgent = new SchedAttr { Size = (uint)sizeof(SchedAttr), Policy = SchedAttr.SCHED_FIFO, Priority = priority };
+        urgent = new SchedAttr
+        {
+            Size = (uint)sizeof(SchedAttr),
+            Policy = SchedAttr.SCHED_FIFO,
+            Flags = SchedAttr.SCHED_FLAG_RESET_ON_FORK,
+            Priority = priority,
+        };
         if (Libc.sched_setattr(thread, &urgent) == 0) return;
         urgent = before with { Runtime = ShortestSliceNanos };
         _ = Libc.sched_setattr(thread, &urgent);

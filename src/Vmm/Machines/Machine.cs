@@ -19,6 +19,8 @@ namespace Vmm.Machines;
 /// </remarks>
 public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
 {
+    private const int PauseLimitMillis = 5000;
+
     private readonly KvmVm _vm;
     private readonly Vcpu[] _vcpus;
     private readonly PortBus _ports;
@@ -34,7 +36,6 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     private readonly VirtioBlkDevice[] _disks;
     private readonly VirtioMmioTransport[] _transports;
     private bool _disposed;
-    private const int PauseLimitMillis = 5000;
     private readonly TaskCompletionSource<MachineExit> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Builds a machine.</summary>
