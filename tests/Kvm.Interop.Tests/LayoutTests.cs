@@ -35,6 +35,7 @@ public sealed partial class LayoutTests
         #include <linux/falloc.h>
         #include <linux/fs.h>
         #include <linux/kvm.h>
+        #include <linux/sched.h>
 
         """;
 
