@@ -6,7 +6,7 @@ namespace Cloning;
 
 /// <summary>
 /// What a pause is wrapped in, so that it takes as long as its work and not as long as the host's scheduler or the garbage collector
-/// have other things to do: its threads are urgent, and no garbage is collected.
+/// have other things to do: its threads are urgent, no processor falls asleep, and no garbage is collected.
 /// </summary>
 /// <remarks>
 /// On a host with more runnable threads than processors every hand-over from thread to thread waits for a time slice otherwise, and a
@@ -21,12 +21,14 @@ internal sealed class PauseScope : IDisposable
     private static int s_open;
 
     private readonly Machine _from, _into;
+    private readonly SafeFd? _awake;
     private Urgency _self;
 
     /// <summary>Opens it, on the pausing thread, right before the pause.</summary>
     public PauseScope(Machine from, Machine into)
     {
         (_from, _into) = (from, into);
+        _awake = CpuLatency.KeepAwake();
         if (Interlocked.Increment(ref s_open) == 1) GC.TryStartNoGCRegion(UncollectedBytes);
         _self.Raise(Libc.gettid(), PausingThread);
         from.Raise();
@@ -54,6 +56,7 @@ internal sealed class PauseScope : IDisposable
         _from.Lower();
         _into.Lower();
         _self.Lower();
+        _awake?.Dispose();
         if (Interlocked.Decrement(ref s_open) == 0) EndNoGCRegion();
     }
 

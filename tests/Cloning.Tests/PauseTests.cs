@@ -1,4 +1,5 @@
 using CowMemory;
+using Kvm.Interop;
 using Pauses;
 using TestKit.Guests;
 using Vmm.Machines;
@@ -32,6 +33,22 @@ public sealed class PauseTests : IDisposable
         into.AwaitCounting();
         PauseParts parts = pause.Parts;
         Assert.InRange(parts.Stop + parts.Save + parts.Load + parts.Release + parts.Enter, pause.Micros - 5, pause.Micros + 5);
+    }
+
+    [Fact]
+    public void No_processor_sleeps_in_a_pause()
+    {
+        using WorkerMachine from = WorkerMachine.Started(_host, 1, MemoryBytes);
+        using WorkerMachine into = new(_host, 1, from.Machine.File.Duplicate(), MemoryView.Private);
+        MachineState state = from.Machine.NewState();
+        into.Machine.Rehearse(state);
+        int before = AllowedLatency(), during = -1;
+        MachineMove.Run(from.Machine, into.Machine, state, whilePaused: () => during = AllowedLatency(), new Pause());
+
+        Assert.Equal((true, 0, before), (before > 0, during, AllowedLatency()));
+
+        // In microseconds.
+        static int AllowedLatency() => BitConverter.ToInt32(File.ReadAllBytes(CpuLatency.Device));
     }
 
     [Fact]
