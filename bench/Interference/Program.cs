@@ -9,14 +9,16 @@ if (args is ["report", string folder])
     return 0;
 }
 
-if (args is not ([_, _] or [_, _, "--quick"]))
+bool quick = args is [_, _, "--quick", ..];
+int repetitions = quick ? 1 : 5;
+if (args is not ([_, _] or [_, _, "--quick"])
+    && !(args is [_, _, .., "--repetitions", var count] && args.Length == (quick ? 5 : 4)
+        && int.TryParse(count, CultureInfo.InvariantCulture, out repetitions) && repetitions > 0))
 {
-    Console.Error.WriteLine("usage: Interference IMAGES RESULTS-DIR [--quick] | report RESULTS-DIR");
+    Console.Error.WriteLine("usage: Interference IMAGES RESULTS-DIR [--quick] [--repetitions N] | report RESULTS-DIR");
     return 2;
 }
 
-bool quick = args.Length == 3;
-int repetitions = quick ? 1 : 5;
 TimeSpan time = TimeSpan.FromSeconds(quick ? 3 : 8);
 ShadowKind[] shadows = ShadowKind.Columns(quick);
 List<InterferenceCell> cells = [];
@@ -47,12 +49,14 @@ using (Instance instance = new(Path.GetFullPath(args[0]), files))
             Say($"ready, {name}: {took.TotalSeconds:0.0} s");
             ready.Add(new ReadyTime(name, (long)took.TotalMilliseconds));
         }
+
+        // After each repetition: a measurement that is broken off is one with fewer of them.
+        File.WriteAllText(
+            Path.Combine(args[1], InterferenceReport.FileName),
+            JsonSerializer.Serialize(new InterferenceMeasurement([.. shadows.Select(shadow => shadow.Name)], cells, ready), InterferenceJson.Default.InterferenceMeasurement) + "\n");
     }
 }
 
-File.WriteAllText(
-    Path.Combine(args[1], InterferenceReport.FileName),
-    JsonSerializer.Serialize(new InterferenceMeasurement([.. shadows.Select(shadow => shadow.Name)], cells, ready), InterferenceJson.Default.InterferenceMeasurement) + "\n");
 return 0;
 
 static void Say(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));

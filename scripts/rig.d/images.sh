@@ -30,6 +30,8 @@ make_tools() { # MODULES BUSYBOX PACKAGES OUT
     while read -r file; do
         [[ -x $file && ! -d $file ]] || continue
         programs+=("$file")
+        # Wherever PATH looks first: the program, and not busybox's of the same name.
+        rm -f "$usr"/{bin,sbin}/"${file##*/}"
         cp -d --remove-destination "$file" "$usr/${file#/usr}"
     done < <(dpkg-query -L "${packages[@]}" | grep -E '^(/usr)?/s?bin/.')
     ln -sf mawk "$usr/bin/awk"
