@@ -17,14 +17,19 @@ internal sealed class Instance : IDisposable
     private static readonly JsonSerializerOptions s_json =
         new(JsonSerializerDefaults.Web) { RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true };
 
-    private readonly string _folder;
+    private readonly string _folder, _executable;
     private int _lastPid;
 
-    public Instance()
+    /// <summary>Prepares one.</summary>
+    /// <param name="executable">The program; null for bgkvm itself.</param>
+    /// <param name="owner">Whose its files are; null for this process's user.</param>
+    public Instance(string? executable = null, int? owner = null)
     {
+        _executable = executable ?? Executable;
         _folder = Directory.CreateTempSubdirectory("bgkvm-os-").FullName;
         Command.Run("cp", "--sparse=always", Images.PersistentDisk, PersistentDisk);
         InstallKernel("6.1");
+        if (owner is { } user) Command.Run("chown", "-R", user.ToString(CultureInfo.InvariantCulture), _folder);
     }
 
     /// <summary>The kernel that the instance boots, at a path that stays.</summary>
@@ -61,7 +66,7 @@ internal sealed class Instance : IDisposable
     }
 
     /// <summary>Starts a bgkvm command.</summary>
-    public Command Begin(params string[] arguments) => Command.Start(Executable, arguments, ("BGKVM_HOME", In("home")));
+    public Command Begin(params string[] arguments) => Command.Start(_executable, arguments, ("BGKVM_HOME", In("home")));
 
     /// <summary>
     /// In a mount namespace, a folder and a home of their own: runs what makes a situation, then a command, and force-stops
@@ -149,7 +154,7 @@ internal sealed class Instance : IDisposable
     }
 
     /// <summary>Sits down at the console, by the command in pipes.</summary>
-    public ConsoleProcess AttachByCommand() => new(Executable, In("home"));
+    public ConsoleProcess AttachByCommand() => new(_executable, In("home"));
 
     public InstanceView Status() => Parse<InstanceView>(Do("status", Name, "--json"));
 
