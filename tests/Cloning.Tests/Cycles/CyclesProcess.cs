@@ -10,6 +10,7 @@ internal static class CyclesProcess
 
     public static int Run(int cycles)
     {
+        Environment.SetEnvironmentVariable(CyclesTests.TieredCompilation, null); // the shadows live too short for it
         // A name of its own: the host's cgroups are counted by it.
         using TestInstance guest = new('A', configure: config => config with { Name = $"cycles{Environment.ProcessId}" });
         for (int i = 1; i <= cycles; i++)

@@ -8,6 +8,8 @@ namespace Cloning.Tests.Cycles;
 /// <summary>Any number of background reboots: the last one finds what the first one found.</summary>
 public sealed class CyclesTests
 {
+    internal const string TieredCompilation = "DOTNET_TieredCompilation";
+
     // The process's caches and thread pool are complete by then.
     private const int WarmUp = 4;
 
@@ -19,7 +21,7 @@ public sealed class CyclesTests
             ? int.Parse(more, CultureInfo.InvariantCulture) : 12;
         ProcessStartInfo start = new(Environment.ProcessPath!, [CyclesProcess.Verb, $"{cycles}"]) { RedirectStandardOutput = true };
         // A method is compiled again when it has been called 30 times: megabytes that the product, compiled ahead of time, does not have.
-        start.Environment["DOTNET_TieredCompilation"] = "0";
+        start.Environment[TieredCompilation] = "0";
         using Process process = Process.Start(start)!;
         List<Holdings> seen = [];
         while (process.StandardOutput.ReadLine() is { } line)
