@@ -4,7 +4,8 @@
 # Where a newer kernel comes from: suite, and the package that names the newest one there.
 declare -A UPDATES=(
     [debian-11]='bookworm linux-image-cloud-amd64'
-    [debian-12]='bookworm-backports linux-image-cloud-amd64'
+    # Not from the backports: their build of 6.12 panics at once in an emulated rig, under QEMU's KVM as well (docs/rig.md).
+    [debian-12]='bookworm-security linux-image-6.12-cloud-amd64'
     [debian-13]='trixie-backports linux-image-cloud-amd64')
 
 # make_updates NAME IMAGE OUT: updates.img for the guest NAME, whose disk image is in the folder IMAGE. apt decides, by what is
@@ -15,7 +16,7 @@ make_updates() {
     need_packages debugfs=e2fsprogs dpkg-deb=dpkg
     mkdir -p "$box"/{lists/partial,archives/partial} "$repository" "$3"
     debugfs -R 'cat /var/lib/dpkg/status' "$2/disk.img?offset=1048576" >"$box/status" 2>/dev/null
-    site=$(archives "$suite" | sed -nE "s/^deb ([^ ]+) $suite .*/\1/p")
+    site=$(archives "${suite%-security}" | sed -nE "s/^deb ([^ ]+) $suite .*/\1/p")
     echo "deb $site $suite main" >"$box/sources"
     local apt=(apt-get -qq -o "Dir::Etc::sourcelist=$box/sources" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$box/lists"
         -o "Dir::State::status=$box/status" -o "Dir::Cache::archives=$box/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
