@@ -1,4 +1,3 @@
-using System.Globalization;
 using Os.Tests.Driver;
 using Xunit;
 
