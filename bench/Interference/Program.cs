@@ -10,10 +10,10 @@ if (args is ["report", string folder])
 }
 
 bool quick = args is [_, _, "--quick", ..];
+string[] options = [.. args.Skip(quick ? 3 : 2)];
 int repetitions = quick ? 1 : 5;
-if (args is not ([_, _] or [_, _, "--quick"])
-    && !(args is [_, _, .., "--repetitions", var count] && args.Length == (quick ? 5 : 4)
-        && int.TryParse(count, CultureInfo.InvariantCulture, out repetitions) && repetitions > 0))
+if (args.Length < 2 || (options is not []
+    && !(options is ["--repetitions", string count] && int.TryParse(count, CultureInfo.InvariantCulture, out repetitions) && repetitions > 0)))
 {
     Console.Error.WriteLine("usage: Interference IMAGES RESULTS-DIR [--quick] [--repetitions N] | report RESULTS-DIR");
     return 2;

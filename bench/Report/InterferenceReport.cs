@@ -22,11 +22,11 @@ public static class InterferenceReport
             JsonSerializer.Deserialize(File.ReadAllText(Path.Combine(folder, FileName)), InterferenceJson.Default.InterferenceMeasurement)!;
         string[] workloads = [.. measured.Cells.Select(cell => cell.Workload).Distinct()];
         // A software KVM runs no operating system: both guests were in the rig, whose one processor is emulated.
-        string where = host.Kvm == "hardware KVM" ? host.Kvm : "emulated rig";
+        (string where, string how) = host.Kvm == "hardware KVM" ? (host.Kvm, "Held to one processor") : ("emulated rig", "One emulated processor (scripts/rig)");
         List<string> text =
         [
             $"# Interference, {host.Date}, {where}", "",
-            $"{(where == host.Kvm ? "Held to one processor" : "One emulated processor (scripts/rig)")} on {host.Processor}, {host.Processors} processors; {host.Kernel}; commit {host.Commit}; load average when this was written {host.Load:0.0}. " +
+            $"{how} on {host.Processor}, {host.Processors} processors; {host.Kernel}; commit {host.Commit}; load average when this was written {host.Load:0.0}. " +
             "How to read this: docs/benchmarks.md.", "",
             .. Section(folder, "throughput", "Throughput kept, % of running alone", "a shadow beside it", workloads, measured, sample => sample.Rate, 100),
             .. Section(folder, "latency", "Latency p99, times that of running alone", "a shadow beside it", workloads, measured, sample => sample.P99Micros, 1),

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Xunit;
 
 namespace Kvm.Interop.Tests;
@@ -21,11 +20,5 @@ public sealed class CpuLatencyTests
     }
 
     /// <summary>What is in force, microseconds.</summary>
-    private static int Allowed()
-    {
-        byte[] micros = new byte[sizeof(int)];
-        using FileStream device = new(CpuLatency.Device, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
-        device.ReadExactly(micros);
-        return BinaryPrimitives.ReadInt32LittleEndian(micros);
-    }
+    private static int Allowed() => BitConverter.ToInt32(File.ReadAllBytes(CpuLatency.Device));
 }

@@ -2,7 +2,7 @@ namespace Kvm.Interop;
 
 /// <summary>
 /// How long the host's idle processors may take to wake up: PM QoS (Documentation/power/pm_qos_interface.rst). A processor that has
-/// gone to sleep takes some hundred microseconds to come back on bare metal; a virtual one takes as long as its host lets it wait.
+/// gone to sleep takes time to come back; a virtual one as long as its host lets it wait (docs/pauses.md has figures).
 /// </summary>
 public static class CpuLatency
 {
