@@ -102,6 +102,7 @@ public sealed class GuestChannelTests
         RebootReport second = await guest.Reboot(RebootMode.Background, quiesce: QuiesceMode.Auto);
         Assert.Equal(RebootOutcome.Switched, second.Outcome);
         Assert.True(second.QuiesceMicros > 0);
+        guest.Instance.ConsoleHub.Drain(); // the log is written behind the guest's back
         Assert.Contains("{s}{q}", File.ReadAllText(guest.Files.ConsoleLog), StringComparison.Ordinal);
         Assert.False(guest.Instance.ConsoleHub.Channel.Announced);
     }
