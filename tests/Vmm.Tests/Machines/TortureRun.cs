@@ -158,7 +158,7 @@ internal sealed class TortureRun : IDisposable
             if (still.Length == 0) return;
             Check(side);
             if (Stopwatch.GetElapsedTime(start) > s_patience)
-                throw new InvalidOperationException($"after {Moves} moves {string.Join(" and ", still)} stand still. {side.Counters()}");
+                throw new InvalidOperationException($"after {Moves} moves {string.Join(" and ", still)} stand still. {side.Counters()}. {side.Waits()}");
             // Not for ever: a slow guest would do nothing but take what it is sent.
             if (outer.Any(i => now[i].Count <= before[i].Count && !fed.Contains(i))) Feed();
             Thread.Yield();

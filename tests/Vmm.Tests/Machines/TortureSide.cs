@@ -65,6 +65,25 @@ internal sealed class TortureSide : IDisposable
     public string Counters() => string.Join("; ", Enumerable.Range(0, TortureGuest.Cpus).Select(cpu =>
         $"vcpu{cpu}: " + string.Join(" ", Counted(cpu).Select(field => $"{field}={Read(cpu, field)}"))));
 
+    /// <summary>What each vCPU waits for, when it stands still: activity, position, timer, interrupts requested. Pauses the machine.</summary>
+    public string Waits()
+    {
+        const int timer = 0x320, count = 0x380, current = 0x390, requests = 0x200, inService = 0x100, step = 0x10;
+        Machine.Pause();
+        MachineState state = Machine.NewState();
+        Machine.Save(state);
+        return string.Join("; ", state.Vcpus.Select((vcpu, cpu) =>
+        {
+            KvmRegs regs = MemoryMarshal.Read<KvmRegs>(vcpu.Regs);
+            ReadOnlySpan<KvmMsrEntry> msrs = MemoryMarshal.Cast<byte, KvmMsrEntry>(vcpu.Msrs);
+            // IA32_TSC first, IA32_TSC_DEADLINE last.
+            return $"vcpu{cpu}: mp {MemoryMarshal.Read<uint>(vcpu.MpState)} rip 0x{regs.Rip:x} rflags 0x{regs.Rflags:x} tsc {msrs[0].Data} deadline "
+                + $"{msrs[^1].Data} offset {vcpu.TscOffset} lvtt 0x{Apic(timer):x} count {Apic(count)} left {Apic(current)} irr {Bits(requests)} isr {Bits(inService)}";
+
+            uint Apic(int register) => MemoryMarshal.Read<uint>(vcpu.Lapic.AsSpan(register));
+            string Bits(int first) => string.Join(',', Enumerable.Range(0, 8).Select(i => $"{Apic(first + (i * step)):x}"));
+        }));
+    }
 
     /// <summary>Everything that has to go on.</summary>
     public (string Name, ulong Count)[] Progress() =>
