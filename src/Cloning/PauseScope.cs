@@ -39,17 +39,15 @@ internal sealed class PauseScope : IDisposable
     public bool Released { get; set; }
 
     /// <summary>Closes it, on the same thread, when the second machine's vCPUs have entered the guest, or at once where they will not.</summary>
-    public unsafe void Dispose()
+    public void Dispose()
     {
-        long* step = stackalloc long[2] { 0, EntryStepNanos };
         long limit = Environment.TickCount64 + EntryLimitMillis;
         bool entered = !Released;
         while (!entered && Environment.TickCount64 < limit)
         {
             // No event can tell of the entry: what a vCPU's thread did in order to tell would come before it. And no vCPU that has
             // entered may stay urgent, or those that have to share its processor never do.
-            // SAFETY: the kernel reads a struct timespec, a local.
-            _ = Libc.nanosleep(step, null);
+            Libc.Sleep(EntryStepNanos);
             entered = _into.Lower(entered: true);
         }
 

@@ -192,9 +192,19 @@ public static unsafe partial class Libc
     public static int sched_setattr(int thread, SchedAttr* attributes) =>
         (int)syscall(SYS_sched_setattr, thread, (nint)attributes, 0);
 
-    /// <summary>nanosleep(2), seconds and nanoseconds.</summary>
+    /// <summary>nanosleep(2), begun again for what is left when a signal comes.</summary>
+    /// <param name="nanoseconds">0 to 999,999,999.</param>
+    public static void Sleep(long nanoseconds)
+    {
+        long* left = stackalloc long[2] { 0, nanoseconds };
+        // SAFETY: the kernel reads and writes a struct timespec, a local.
+        while (nanosleep(left, left) != 0 && Marshal.GetLastPInvokeError() == EINTR)
+        {
+        }
+    }
+
     [LibraryImport(Lib, SetLastError = true)]
-    public static partial int nanosleep(long* duration, long* remaining);
+    private static partial int nanosleep(long* duration, long* remaining);
 
     [LibraryImport(Lib, SetLastError = true)]
     private static partial nint syscall(nint number, nint first, nint second, nint third, nint fourth);
