@@ -91,10 +91,15 @@ public sealed class BlkLifecycleTests
     {
         using BlkRig rig = new();
         rig.Blk.Read(0, new byte[512]);
-        for (int i = 0; i < 100; i++) rig.Transport.Suspend();
-        Stopwatch watch = Stopwatch.StartNew();
-        for (int i = 0; i < 10_000; i++) rig.Transport.Suspend();
-        Assert.InRange(watch.Elapsed.TotalMicroseconds / 10_000, 0, 10); // a wake-up alone takes more
+        // The best of many: a busy host takes the CPU away for longer than any of this takes.
+        double micros = Enumerable.Range(0, 100).Min(_ =>
+        {
+            const int times = 100;
+            long start = Stopwatch.GetTimestamp();
+            for (int i = 0; i < times; i++) rig.Transport.Suspend();
+            return Stopwatch.GetElapsedTime(start).TotalMicroseconds / times;
+        });
+        Assert.InRange(micros, 0, 10); // a wake-up alone takes more
         rig.Transport.Resume();
         Assert.Equal(BlkDriver.Ok, rig.Blk.Read(0, new byte[512]));
     }
