@@ -11,7 +11,7 @@ public sealed class BootFailureTests
         "panicked: VFS: Unable to mount root fs on unknown-block(0,0)")]
     [InlineData("[  OK  ] half a li[    9.1][    T1] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100\n",
         "panicked: Attempted to kill init! exitcode=0x00000100")]
-    [InlineData("Kernel panic - not syncing: \u001b[31mred\u0007\r\n", "panicked: [31mred")]
+    [InlineData("Kernel panic - not syncing: \u001b[31mred\u0007\r\n", "panicked: red")]
     [InlineData("You are in emergency mode. After logging in, type \"journalctl -xb\" to view\r\nsystem logs", "is in emergency mode")]
     [InlineData("You are in rescue mode. After logging in, type \"journalctl -xb\" to view\r\nsystem logs", "is in rescue mode")]
     [InlineData("Give root password for maintenance\r\n(or press Control-D to continue): ", "waits in single-user mode")]
@@ -37,7 +37,7 @@ public sealed class BootFailureTests
     public void The_last_lines_are_safe_to_print()
     {
         string output = string.Join("\r\n", Enumerable.Range(1, 20)) + "\r\n\r\n\u001b[2Jlogin\u0007 \r\n" + new string('x', 300);
-        Assert.Equal(["13", "14", "15", "16", "17", "18", "19", "20", "[2Jlogin", new string('x', 200)], ConsoleTail.Of(output));
+        Assert.Equal(["13", "14", "15", "16", "17", "18", "19", "20", "login", new string('x', 200)], ConsoleTail.Of(output));
         Assert.Empty(ConsoleTail.Of(""));
         Assert.Empty(ConsoleTail.OfLog("/nonexistent/shadow.log"));
     }
