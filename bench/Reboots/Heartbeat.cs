@@ -90,9 +90,9 @@ internal sealed class Heartbeat : IDisposable
     public void Dispose()
     {
         _ended = true;
+        _writer.Join(); // it may be about to ask
         _socket.Shutdown(SocketShutdown.Both);
         _reader.Join();
-        _writer.Join();
         _socket.Dispose();
         _answered.Dispose();
     }
