@@ -106,13 +106,12 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
 
     /// <summary>
     /// Raises the shadow's priority by a step when it has taken too long, and by another half that time later. Nobody wants a
-    /// reboot to fail for politeness: unless told otherwise, too long is half the time there is.
+    /// reboot to fail for politeness.
     /// </summary>
     private Timer? StartRaising(ShadowHandle shadow)
     {
         if (request.OnMaxDuration == OverrunAction.Abort) return null;
-        TimeSpan most = request.MaxDuration ?? request.Timeout / 2;
-        TimeSpan left = most - _clock.Elapsed;
+        TimeSpan most = request.Patience, left = most - _clock.Elapsed;
         return new Timer(
             _ =>
             {
