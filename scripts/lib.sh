@@ -6,7 +6,7 @@ umask 022
 export LC_ALL=C.UTF-8
 
 REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bgkvm
+CACHE=${XDG_CACHE_HOME:-${HOME:-~}/.cache}/bgkvm
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 # What a script exits with when its own means fail, as in env(1) and timeout(1): never taken for a guest's answer.
