@@ -5,9 +5,9 @@ using Reboots;
 using Report;
 
 // One guest with one memory size; scripts/bench runs it where /dev/kvm runs operating systems.
-if (args is not [string guest, string images, string memory, string count, string interval, string output])
+if (args is not [string host, string guest, string images, string memory, string count, string interval, string output])
 {
-    Console.Error.WriteLine("usage: Reboots GUEST IMAGES MIB RUNS INTERVAL-MS OUT.json");
+    Console.Error.WriteLine("usage: Reboots HOST GUEST IMAGES MIB RUNS INTERVAL-MS OUT.json");
     return 2;
 }
 
@@ -38,12 +38,12 @@ for (int run = 0; run < runs; run++)
     BackgroundRun b = background[^1];
     Console.WriteLine($"background: {Times.Text(b.DowntimeMicros)}; from outside clone {Times.Text(b.CloneSilenceMicros)}, " +
         $"switch {Times.Text(b.SwitchSilenceMicros)}, longest {Times.Text(b.LongestSilenceMicros)}");
+    // After each: a measurement that is broken off is one of fewer runs. A timeline is drawn of the last one only.
+    background = [.. background.Select((one, i) => i == background.Count - 1 ? one : one with { Answers = [] })];
+    RebootMeasurement measured = new(guest, host, memoryMiB, (long)every.TotalMicroseconds, undisturbed, inPlace, background);
+    File.WriteAllText(output, JsonSerializer.Serialize(measured, RebootMeasurementJson.Default.RebootMeasurement) + "\n");
 }
 
-// A timeline is drawn of the last one only.
-background = [.. background.Select((b, i) => i == background.Count - 1 ? b : b with { Answers = [] })];
-RebootMeasurement measured = new(guest, memoryMiB, (long)every.TotalMicroseconds, undisturbed, inPlace, background);
-File.WriteAllText(output, JsonSerializer.Serialize(measured, RebootMeasurementJson.Default.RebootMeasurement) + "\n");
 return 0;
 
 InPlaceRun RebootInPlace()

@@ -4,6 +4,7 @@ namespace Report;
 
 /// <summary>Reboots of one guest with one memory size, seen from inside (what bgkvm reports) and from outside (what its console answers).</summary>
 /// <param name="Guest">Which guest.</param>
+/// <param name="Host">Where: "emulated" or "direct", as <c>scripts/rig mode</c> has it.</param>
 /// <param name="MemoryMiB">Its memory.</param>
 /// <param name="IntervalMicros">How often its console is asked.</param>
 /// <param name="Undisturbed">Times between answers while nothing happens: what the measure can resolve.</param>
@@ -11,6 +12,7 @@ namespace Report;
 /// <param name="Background">Background reboots.</param>
 public sealed record RebootMeasurement(
     string Guest,
+    string Host,
     int MemoryMiB,
     long IntervalMicros,
     Percentiles Undisturbed,

@@ -35,18 +35,19 @@ measure_after() { # DIR PART QUICK: e.g. after-128
 }
 
 measure_reboots() { # DIR PART QUICK: e.g. reboots-debian-12-256
-    local guest=${2#reboots-} runs=3 interval=1 images
+    local guest=${2#reboots-} runs=3 interval=1 images mode
     local mib=${guest##*-}
     guest=${guest%-*}
     if (( $3 )); then runs=1; fi
     # An emulated processor has no time to answer every millisecond.
-    if [[ $("$REPO/scripts/rig" mode) == emulated ]]; then interval=10; fi
+    mode=$("$REPO/scripts/rig" mode)
+    if [[ $mode == emulated ]]; then interval=10; fi
     images=$("$REPO/scripts/guest-image" "$guest")
     mkdir -p "$1/reboots"
     rm -rf "$1/rig"
     "$REPO/scripts/rig" run --memory "$((3 * mib + 1536))" --timeout 1800 --out "$1/rig" --with "$images:/opt/guest" \
         --with "$REPO/artifacts/publish/reboots/Reboots:/opt/bench/Reboots" -- \
-        /opt/bench/Reboots "$guest" /opt/guest "$mib" "$runs" "$interval" /out/reboots.json || return 1
+        /opt/bench/Reboots "$mode" "$guest" /opt/guest "$mib" "$runs" "$interval" /out/reboots.json || [[ -s $1/rig/reboots.json ]] || return 1
     mv "$1/rig/reboots.json" "$1/reboots/$guest-$mib.json"
     rm -rf "$1/rig"
 }

@@ -76,7 +76,7 @@ public sealed class ReportTests : IDisposable
         BackgroundRun Run(long clone, long outside) => new(
             clone, 1000, 500, 20_000, outside, 3000, outside, 9000, [new PhaseStart("forking", 100_000), new PhaseStart("switching", 19_000_000)],
             [50_000, 100_000, 100_000 + outside, 20_000_000]);
-        RebootMeasurement measured = new("demo", 256, 10_000, new Percentiles(9, 11_000, 12_000, 12_000, 20_000),
+        RebootMeasurement measured = new("demo", "emulated", 256, 10_000, new Percentiles(9, 11_000, 12_000, 12_000, 20_000),
             [new InPlaceRun(10_000_000, 11_000_000)], [Run(1500, 20_000), Run(2500, 500_000)]);
         File.WriteAllText(Path.Combine(reboots, "demo-256.json"), JsonSerializer.Serialize(measured, RebootMeasurementJson.Default.RebootMeasurement));
         DowntimeReport.Write(_folder);
