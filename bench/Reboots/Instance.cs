@@ -53,7 +53,9 @@ internal sealed class Instance : IDisposable
     /// <returns>The report.</returns>
     internal JsonElement Reboot(bool background, Action<string> entered)
     {
-        using (Process reboot = Start("bgkvm", ["reboot", Name, "--timeout", "600", .. background ? ["--background"] : Array.Empty<string>()]))
+        // The heartbeat leaves an emulated processor little to be idle in, and a guest that is starved for long gives up its own services.
+        string[] inBackground = ["--background", "--max-duration", "20"];
+        using (Process reboot = Start("bgkvm", ["reboot", Name, "--timeout", "600", .. background ? inBackground : []]))
         {
             // "    0.683 s  forking"
             while (reboot.StandardOutput.ReadLine() is { } line)
