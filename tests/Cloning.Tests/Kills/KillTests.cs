@@ -126,15 +126,22 @@ public sealed class KillTests : IDisposable
     {
         bool IsStuck()
         {
-            (string Name, char State)[] threads = [.. Directory.EnumerateDirectories($"/proc/{pid}/task").Select(task =>
+            try
             {
-                // proc_pid_stat(5): the name, in parentheses, then the state.
-                string stat = File.ReadAllText(Path.Combine(task, "stat"));
-                int end = stat.LastIndexOf(')');
-                return (stat[(stat.IndexOf('(', StringComparison.Ordinal) + 1)..end], stat[end + 2]);
-            })];
-            return threads.Any(thread => thread.State == 'D')
-                && threads.All(thread => !thread.Name.StartsWith("vcpu", StringComparison.Ordinal) || thread.State == 'S');
+                (string Name, char State)[] threads = [.. Directory.EnumerateDirectories($"/proc/{pid}/task").Select(task =>
+                {
+                    // proc_pid_stat(5): the name, in parentheses, then the state.
+                    string stat = File.ReadAllText(Path.Combine(task, "stat"));
+                    int end = stat.LastIndexOf(')');
+                    return (stat[(stat.IndexOf('(', StringComparison.Ordinal) + 1)..end], stat[end + 2]);
+                })];
+                return threads.Any(thread => thread.State == 'D')
+                    && threads.All(thread => !thread.Name.StartsWith("vcpu", StringComparison.Ordinal) || thread.State == 'S');
+            }
+            catch (IOException)
+            {
+                return false; // a thread has ended meanwhile: it is not stuck yet
+            }
         }
 
         int seen = 0;
