@@ -13,7 +13,7 @@ internal static class RebootSections
         yield return "";
         yield return "Seconds, medians of the runs. *Own clock* is what bgkvm reports; *from outside* is the longest silence of the guest's console, " +
             "whose login prompt is asked all the time (in place: from the old system's last answer to the new one's first)." +
-            (reboots.Any(r => r.Host == "emulated") ? " All of it in the emulated machine of scripts/rig: times hold beside each other only." : "");
+            (reboots.All(r => r.Host == "emulated") ? " All of it in the emulated machine of scripts/rig: times hold beside each other only." : "");
         yield return "";
         yield return "Downtime of a background reboot:";
         yield return "";

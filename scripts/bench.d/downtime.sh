@@ -35,7 +35,7 @@ measure_after() { # DIR PART QUICK: e.g. after-128
 }
 
 measure_reboots() { # DIR PART QUICK: e.g. reboots-debian-12-256
-    local guest=${2#reboots-} runs=3 interval=1 images mode
+    local guest=${2#reboots-} runs=3 interval=1 images mode status=0
     local mib=${guest##*-}
     guest=${guest%-*}
     if (( $3 )); then runs=1; fi
@@ -47,7 +47,9 @@ measure_reboots() { # DIR PART QUICK: e.g. reboots-debian-12-256
     rm -rf "$1/rig"
     "$REPO/scripts/rig" run --memory "$((3 * mib + 1536))" --timeout 1800 --out "$1/rig" --with "$images:/opt/guest" \
         --with "$REPO/artifacts/publish/reboots/Reboots:/opt/bench/Reboots" -- \
-        /opt/bench/Reboots "$mode" "$guest" /opt/guest "$mib" "$runs" "$interval" /out/reboots.json || [[ -s $1/rig/reboots.json ]] || return 1
+        /opt/bench/Reboots "$mode" "$guest" /opt/guest "$mib" "$runs" "$interval" /out/reboots.json || status=$?
+    [[ -s $1/rig/reboots.json ]] || return 1
+    if (( status )); then say "$2 was broken off: the report has the runs before that, and says how many"; fi
     mv "$1/rig/reboots.json" "$1/reboots/$guest-$mib.json"
     rm -rf "$1/rig"
 }

@@ -82,6 +82,7 @@ public sealed class ReportTests : IDisposable
         DowntimeReport.Write(_folder);
 
         string[] lines = File.ReadAllLines(Path.Combine(_folder, "report.md"));
+        Assert.Contains(lines, l => l.Contains("All of it in the emulated machine", StringComparison.Ordinal));
         // 1 - 0.003 / 10; 1 - 0.023 / 11; 1 - 0.503 / 11
         Assert.Contains(lines, l => l.Contains("99.97 %", StringComparison.Ordinal) && l.Contains("99.79 %", StringComparison.Ordinal) && l.Contains("95.43 %", StringComparison.Ordinal));
         Assert.Contains("switching", File.ReadAllText(Path.Combine(_folder, "timeline-demo.svg")), StringComparison.Ordinal);

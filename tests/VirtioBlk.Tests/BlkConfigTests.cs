@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using TestKit;
 using TestKit.Disks;
 using Virtio;
 using Xunit;
@@ -64,21 +65,8 @@ public sealed class BlkConfigTests
     {
         using MemoryDisk disk = new(512);
         using VirtioBlkDevice device = new(disk, "", "blk-named");
-        string[] names = [.. Directory.GetDirectories("/proc/self/task").Select(NameOf)];
-        foreach (string name in (string[])["blk-named-q0", "blk-named-io", "blk-named-fl"]) Assert.Contains($"{name}\n", names);
-
-        // Threads of other tests end at any moment.
-        static string NameOf(string task)
-        {
-            try
-            {
-                return File.ReadAllText($"{task}/comm");
-            }
-            catch (IOException)
-            {
-                return "";
-            }
-        }
+        string[] names = OwnThreads.Names();
+        foreach (string name in (string[])["blk-named-q0", "blk-named-io", "blk-named-fl"]) Assert.Contains(name, names);
     }
 
     [Theory]

@@ -91,15 +91,15 @@ public sealed class BlkLifecycleTests
     {
         using BlkRig rig = new();
         rig.Blk.Read(0, new byte[512]);
-        // The best of many: a busy host takes the CPU away for longer than any of this takes.
-        double micros = Enumerable.Range(0, 100).Min(_ =>
+        // The median of many: a busy host takes the CPU away for longer than any of this takes.
+        const int times = 100;
+        double[] micros = [.. Enumerable.Range(0, 101).Select(_ =>
         {
-            const int times = 100;
             long start = Stopwatch.GetTimestamp();
             for (int i = 0; i < times; i++) rig.Transport.Suspend();
             return Stopwatch.GetElapsedTime(start).TotalMicroseconds / times;
-        });
-        Assert.InRange(micros, 0, 10); // a wake-up alone takes more
+        }).Order()];
+        Assert.InRange(micros[50], 0, 10); // a wake-up alone takes more
         rig.Transport.Resume();
         Assert.Equal(BlkDriver.Ok, rig.Blk.Read(0, new byte[512]));
     }

@@ -4,7 +4,7 @@ namespace Vmm.HostCheck;
 
 /// <summary>
 /// Finds out what this host can do, by trying: nothing is concluded from a CPU flag or a module's name. The micro-guests run
-/// in a small VM of their own. One that hangs is stopped after ten seconds, and no other is tried then.
+/// in a small VM of their own. One that hangs is stopped after ten seconds; unless it only sleeps, no other is tried then.
 /// </summary>
 public static class HostProbe
 {

@@ -21,7 +21,8 @@ public static class TimerGuest
     /// <summary>Not 0 when it has fired more often than it was armed: 64 bits.</summary>
     public static readonly Gpa Twice = new(GuestMap.Mailbox.Value + 16);
 
-    private const ulong Idt = 0x3000, Gdt = 0x2000, LocalApic = 0xFEE0_0000;
+    private const ulong Idt = 0x3000, Gdt = 0x2000;
+    private const uint LocalApic = 0xFEE0_0000;
     private const byte Vector = 0x31;
     private const ushort Code = 0x08;
 
@@ -56,13 +57,7 @@ public static class TimerGuest
         a.iretq();
 
         a.Label(ref start);
-        a.lea(rax, __[handler]);
-        a.mov(rdi, Idt + (Vector * 16));
-        a.mov(__word_ptr[rdi], ax);
-        a.mov(__word_ptr[rdi + 2], Code);
-        a.mov(__word_ptr[rdi + 4], 0x8E00u); // present, interrupt gate
-        a.shr(rax, 16);
-        a.mov(__word_ptr[rdi + 6], ax);
+        InterruptGate.Write(a, Idt, Vector, Code, handler);
         Store(Spurious, 0x1FF);
         Store(Divider, 0xB); // by 1
         Store(TimerEntry, Vector);
@@ -81,7 +76,7 @@ public static class TimerGuest
 
         void Store(uint register, uint value)
         {
-            a.mov(eax, (uint)LocalApic + register);
+            a.mov(eax, LocalApic + register);
             a.mov(__dword_ptr[rax], value);
         }
     }

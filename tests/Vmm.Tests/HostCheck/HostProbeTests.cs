@@ -56,7 +56,7 @@ public sealed class HostProbeTests(ITestOutputHelper output)
         output.WriteLine($"full {full:F0} ms, quick {quick:F0} ms");
         Assert.InRange(full, 50, 2000);
         Assert.InRange(quick, 0, 1000);
-        Assert.DoesNotContain("probe-watchdog", ThreadNames());
+        Assert.DoesNotContain("probe-watchdog", OwnThreads.Names());
         Assert.DoesNotContain("bgkvm-probe", File.ReadAllText("/proc/self/maps"), StringComparison.Ordinal);
         Assert.DoesNotContain(Directory.GetFiles("/proc/self/fd").Select(fd => new FileInfo(fd).LinkTarget ?? ""),
             target => target.Contains("bgkvm-probe", StringComparison.Ordinal));
@@ -94,18 +94,4 @@ public sealed class HostProbeTests(ITestOutputHelper output)
         probe();
         return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
     });
-
-    private static IEnumerable<string> ThreadNames() => Directory.GetDirectories("/proc/self/task").Select(NameOf);
-
-    private static string NameOf(string thread)
-    {
-        try
-        {
-            return File.ReadAllText($"{thread}/comm").Trim();
-        }
-        catch (IOException)
-        {
-            return ""; // one of other tests, which has ended meanwhile
-        }
-    }
 }

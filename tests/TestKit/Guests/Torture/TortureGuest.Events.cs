@@ -43,18 +43,7 @@ public static partial class TortureGuest
         /// <summary>Fills the vCPU's interrupt descriptor table.</summary>
         internal void Install()
         {
-            foreach ((int vector, Label handler) in _handlers)
-            {
-                Label target = handler;
-                a.lea(rax, __[target]);
-                a.mov(rdi, IdtOf(cpu) + ((ulong)vector * 16));
-                a.mov(__word_ptr[rdi], ax);
-                a.mov(__word_ptr[rdi + 2], CodeSelector);
-                a.mov(__word_ptr[rdi + 4], 0x8E00u); // present, interrupt gate
-                a.shr(rax, 16);
-                a.mov(__word_ptr[rdi + 6], ax);
-                a.mov(__qword_ptr[rdi + 8], 0);
-            }
+            foreach ((int vector, Label handler) in _handlers) InterruptGate.Write(a, IdtOf(cpu), vector, CodeSelector, handler);
         }
 
         /// <summary>Local APIC, IOAPIC, 8254 and serial port.</summary>
