@@ -60,7 +60,32 @@ public sealed class TurnsTests : IDisposable
         foreach (Thread thread in waiting) thread.Start();
         foreach (Thread thread in waiting) thread.Join();
         // One after the other, not all at once when the first has lost patience. (Ticks of the clock are up to 16 ms long.)
-        Assert.True(clock.Elapsed >= threads * (BackgroundTurns.Patience - TimeSpan.FromMilliseconds(16)), $"{threads} turns in {clock.Elapsed}");
+        Assert.True(clock.Elapsed >= threads * (BackgroundTurns.LeastPatience - TimeSpan.FromMilliseconds(16)), $"{threads} turns in {clock.Elapsed}");
+    }
+
+    [Fact]
+    public void A_turn_that_was_in_the_foregrounds_way_is_paid_for_with_patience()
+    {
+        using BackgroundTurns background = new(_foreground, s_hour);
+        Assert.Equal(BackgroundTurns.LeastPatience, background.Patience);
+        _foreground.Enter();
+        background.Leave(Ago(TimeSpan.FromMilliseconds(1)), kind: 0);
+        Assert.InRange(background.Patience, TimeSpan.FromMilliseconds(200), BackgroundTurns.MostPatience);
+        background.Leave(Ago(s_hour), kind: 0);
+        Assert.Equal(BackgroundTurns.MostPatience, background.Patience);
+        // It rests since before the next turn has begun.
+        _foreground.Leave();
+        background.Leave(Stopwatch.GetTimestamp(), kind: 0);
+        Assert.Equal(BackgroundTurns.LeastPatience, background.Patience);
+    }
+
+    [Fact]
+    public void Nobody_pays_for_a_turn_that_need_not_wait_for_rest()
+    {
+        using BackgroundTurns background = new(_foreground, TimeSpan.Zero);
+        _foreground.Enter();
+        background.Leave(Ago(s_hour), kind: 0);
+        Assert.Equal(BackgroundTurns.LeastPatience, background.Patience);
     }
 
     [Fact]
@@ -113,6 +138,8 @@ public sealed class TurnsTests : IDisposable
     }
 
     public void Dispose() => _foreground.Dispose();
+
+    private static long Ago(TimeSpan time) => Stopwatch.GetTimestamp() - (long)(time.TotalSeconds * Stopwatch.Frequency);
 
     /// <summary>Never a turn without waiting.</summary>
     private sealed class CountedTurns : IDiskTurns
