@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Kvm.Interop;
 using Os.Tests.Driver;
@@ -11,7 +12,9 @@ namespace Interference;
 internal sealed class Instance : IDisposable
 {
     private const string Name = "bench", MemoryMiB = "192";
+    private const int DataBytes = 64 << 20;
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(10);
+    private readonly string _base;
 
     /// <summary>Starts it.</summary>
     /// <param name="images">The bench guest's.</param>
@@ -20,8 +23,12 @@ internal sealed class Instance : IDisposable
     {
         Environment.SetEnvironmentVariable("BGKVM_HOME", Path.Combine(folder, "home"));
         string data = Path.Combine(folder, "data.img");
-        using (FileStream file = File.Create(data)) file.SetLength(64 << 20);
-        Run("start", Name, "--disk", $"{images}/system.img,format=raw", "--persistent", data, "--kernel", $"{images}/vmlinux-6.1",
+        // Written and past the page cache, or reads would never reach the host's disk.
+        File.WriteAllBytes(data, RandomNumberGenerator.GetBytes(DataBytes));
+        _base = Path.Combine(folder, "system.img");
+        File.Copy($"{images}/system.img", _base);
+        using (FileStream file = File.OpenWrite(_base)) file.Flush(flushToDisk: true);
+        Run("start", Name, "--disk", $"{_base},format=raw", "--persistent", $"{data},cache=none", "--kernel", $"{images}/vmlinux-6.1",
             "--initrd", $"{images}/initrd-6.1", "--append", File.ReadAllText($"{images}/cmdline").Trim(), "--memory", $"{MemoryMiB}M", "--detach");
         Guest = Attach(Path.Combine(folder, "home", Name, "console.sock"));
         LogIn();
@@ -39,10 +46,13 @@ internal sealed class Instance : IDisposable
     {
         if (kind.Priority is null)
         {
+            using IdleLoop? loop = kind.Loop ? new IdleLoop() : null;
             work();
             return true;
         }
 
+        // The new OS comes from the host's disk, as it does after an update.
+        Succeed("dd", "status=none", $"if={_base}", "iflag=nocache", "count=0");
         using Process reboot = StartReboot(kind.Priority);
         while (reboot.StandardOutput.ReadLine() is { } line && !line.Contains("old OS shuts down", StringComparison.Ordinal))
         {
@@ -80,7 +90,7 @@ internal sealed class Instance : IDisposable
     }
 
     private static Process StartReboot(string priority) =>
-        Start("reboot", Name, "--background", "--timeout", "900", "--max-duration", "900", "--priority", priority);
+        Start("bgkvm", "reboot", Name, "--background", "--timeout", "900", "--max-duration", "900", "--priority", priority);
 
     /// <summary>Gives a shadow one mechanism alone, or takes one away: from outside, as any administrator could.</summary>
     private static void Adjust(ShadowKind kind, int shadow)
@@ -90,6 +100,7 @@ internal sealed class Instance : IDisposable
         if (!kind.Memory) Set("memory.high", "max");
         if (kind.Cpu is "idle" or "none") Set("cpu.idle", kind.Cpu == "idle" ? "1" : "0");
         if (kind.Disk is { } lowest && File.Exists(Path.Combine(group, "io.weight"))) Set("io.weight", lowest ? "1" : "100");
+        if (kind.Frozen) Set("cgroup.freeze", "1");
         foreach (string task in Directory.EnumerateDirectories($"/proc/{shadow}/task"))
         {
             int id = int.Parse(Path.GetFileName(task), CultureInfo.InvariantCulture);
@@ -102,15 +113,17 @@ internal sealed class Instance : IDisposable
 
     private static JsonElement Status() => JsonDocument.Parse(Run("status", Name, "--json")).RootElement;
 
-    private static Process Start(params string[] arguments) =>
-        Process.Start(new ProcessStartInfo("bgkvm", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+    private static Process Start(string program, params string[] arguments) =>
+        Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
 
-    private static string Run(params string[] arguments)
+    private static string Run(params string[] arguments) => Succeed("bgkvm", arguments);
+
+    private static string Succeed(string program, params string[] arguments)
     {
-        using Process process = Start(arguments);
+        using Process process = Start(program, arguments);
         string output = process.StandardOutput.ReadToEnd();
         if (!process.WaitForExit(s_limit) || process.ExitCode != 0)
-            throw new InvalidOperationException($"bgkvm {string.Join(' ', arguments)} ended with {process.ExitCode}: {process.StandardError.ReadToEnd()}");
+            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {process.StandardError.ReadToEnd()}");
         return output;
     }
 

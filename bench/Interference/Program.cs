@@ -9,54 +9,56 @@ if (args is ["report", string folder])
     return 0;
 }
 
-bool quick = args is [_, _, "--quick", ..];
-string[] options = [.. args.Skip(quick ? 3 : 2)];
-int repetitions = quick ? 1 : 5;
-if (args.Length < 2 || (options is not []
-    && !(options is ["--repetitions", string count] && int.TryParse(count, CultureInfo.InvariantCulture, out repetitions) && repetitions > 0)))
+if (args is not [string images, string results, .. string[] options] || Plan.Parse(options) is not { } plan)
 {
-    Console.Error.WriteLine("usage: Interference IMAGES RESULTS-DIR [--quick] [--repetitions N] | report RESULTS-DIR");
+    Console.Error.WriteLine(
+        "usage: Interference IMAGES RESULTS-DIR [--quick] [--repetitions N] [--workload NAME]... [--shadow NAME]... | report RESULTS-DIR");
     return 2;
 }
 
-TimeSpan time = TimeSpan.FromSeconds(quick ? 3 : 8);
-ShadowKind[] shadows = ShadowKind.Columns(quick);
 List<InterferenceCell> cells = [];
 List<ReadyTime> ready = [];
 string files = Directory.CreateDirectory(Path.Combine(Environment.CurrentDirectory, "interference")).FullName;
-using (Instance instance = new(Path.GetFullPath(args[0]), files))
+using (Instance instance = new(Path.GetFullPath(images), files))
 {
     // Each repetition goes round everything, so that what changes slowly on the host is in all columns alike.
-    for (int repetition = 0; repetition < repetitions; repetition++)
+    for (int repetition = 0; repetition < plan.Repetitions; repetition++)
     {
-        foreach (Workload workload in Workload.All)
+        foreach (Workload workload in plan.Workloads)
         {
-            foreach (ShadowKind shadow in shadows)
+            foreach (ShadowKind shadow in plan.Shadows)
             {
                 InterferenceSample? sample = null;
-                bool lasted = instance.While(shadow, () => sample = workload.Run(instance.Guest, instance.Device, time));
+                bool lasted = instance.While(shadow, () => sample = workload.Run(instance.Guest, instance.Device, plan.Time));
                 Say($"{workload.Name}, {shadow.Name}: {sample!.Rate:0.#}/s, p99 {sample.P99Micros} µs{(lasted ? "" : " (the shadow was ready before the end: left out)")}");
                 if (lasted) cells.Add(new InterferenceCell(workload.Name, shadow.Name, sample));
             }
         }
 
-        double rate = cells.Where(cell => cell.Workload == Workload.All[0].Name && cell.Shadow == ShadowKind.None.Name).Average(cell => cell.Sample.Rate);
-        foreach ((string name, bool halfIdle, string priority) in new[]
-            { ("alone", false, "normal"), ("half-idle foreground, no isolation", true, "normal"), ("half-idle foreground, all", true, "idle") })
-        {
-            if (halfIdle) Workload.BeHalfIdle(instance.Guest, rate); // the new OS knows nothing of it
-            TimeSpan took = instance.Reboot(priority);
-            Say($"ready, {name}: {took.TotalSeconds:0.0} s");
-            ready.Add(new ReadyTime(name, (long)took.TotalMilliseconds));
-        }
-
+        if (!plan.IsPart) ready.AddRange(TimesUntilReady(instance));
         // After each repetition: a measurement that is broken off is one with fewer of them.
         File.WriteAllText(
-            Path.Combine(args[1], InterferenceReport.FileName),
-            JsonSerializer.Serialize(new InterferenceMeasurement([.. shadows.Select(shadow => shadow.Name)], cells, ready), InterferenceJson.Default.InterferenceMeasurement) + "\n");
+            Path.Combine(results, InterferenceReport.FileName),
+            JsonSerializer.Serialize(new InterferenceMeasurement([.. plan.Shadows.Select(shadow => shadow.Name)], cells, ready), InterferenceJson.Default.InterferenceMeasurement) + "\n");
     }
 }
 
 return 0;
+
+List<ReadyTime> TimesUntilReady(Instance instance)
+{
+    List<ReadyTime> times = [];
+    double rate = cells.Where(cell => cell.Workload == Workload.All[0].Name && cell.Shadow == ShadowKind.None.Name).Average(cell => cell.Sample.Rate);
+    foreach ((string name, bool halfIdle, string priority) in new[]
+        { ("alone", false, "normal"), ("half-idle foreground, no isolation", true, "normal"), ("half-idle foreground, all", true, "idle") })
+    {
+        if (halfIdle) Workload.BeHalfIdle(instance.Guest, rate); // the new OS knows nothing of it
+        TimeSpan took = instance.Reboot(priority);
+        Say($"ready, {name}: {took.TotalSeconds:0.0} s");
+        times.Add(new ReadyTime(name, (long)took.TotalMilliseconds));
+    }
+
+    return times;
+}
 
 static void Say(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));

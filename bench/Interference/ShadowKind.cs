@@ -6,7 +6,10 @@ namespace Interference;
 /// <param name="Cpu">What is changed afterwards: niceness, or the group's cpu.idle; null for nothing.</param>
 /// <param name="Memory">Whether its memory.high stays.</param>
 /// <param name="Disk">Whether it has, or keeps, the lowest weights for the host's disks.</param>
-internal sealed record ShadowKind(string Name, string? Priority, string? Cpu = null, bool Memory = true, bool? Disk = null)
+/// <param name="Frozen">Whether it is frozen as soon as it is there: what is left is what the fork itself costs.</param>
+/// <param name="Loop">Whether, in place of a shadow, a process that only counts runs with cpu.idle: what any background work costs on this host.</param>
+internal sealed record ShadowKind(
+    string Name, string? Priority, string? Cpu = null, bool Memory = true, bool? Disk = null, bool Frozen = false, bool Loop = false)
 {
     /// <summary>Nothing goes on.</summary>
     public static readonly ShadowKind None = new("none", null);
@@ -17,17 +20,20 @@ internal sealed record ShadowKind(string Name, string? Priority, string? Cpu = n
     /// <summary>All that bgkvm does by default.</summary>
     public static readonly ShadowKind All = new("all", "idle");
 
+    /// <summary>The ends of the scale.</summary>
+    public static readonly ShadowKind[] Ends = [None, NoIsolation, All];
+
     /// <summary>The table's columns.</summary>
-    /// <param name="quick">Only the ends of the scale.</param>
-    public static ShadowKind[] Columns(bool quick) => quick
-        ? [None, NoIsolation, All]
-        : [
-            None, NoIsolation,
-            new("nice 19", "normal", Cpu: "nice"),
-            new("cpu.idle", "normal", Cpu: "idle"),
-            new("disk weights", "normal", Disk: true),
-            new("limiter", "idle", Cpu: "none", Memory: false, Disk: false),
-            new("low", "low"),
-            All,
-        ];
+    public static readonly ShadowKind[] Columns =
+    [
+        None, NoIsolation,
+        new("nice 19", "normal", Cpu: "nice"),
+        new("cpu.idle", "normal", Cpu: "idle"),
+        new("disk weights", "normal", Disk: true),
+        new("limiter", "idle", Cpu: "none", Memory: false, Disk: false),
+        new("low", "low"),
+        All,
+        new("frozen", "idle", Frozen: true),
+        new("idle loop", null, Loop: true),
+    ];
 }

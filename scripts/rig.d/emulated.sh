@@ -33,7 +33,7 @@ start_machine() {
     # 20 ms (pc: 300 ms). Without ACPI altogether nested paging hangs.
     local append='console=ttyS0 quiet panic=-1 mitigations=off cryptomgr.notests tsc=reliable noreplace-smp'
     append+=" rig.limit=$TIMEOUT"
-    local disk disks=("tools=$TOOLS,readonly=on" "with=$RUN/with,readonly=on" "scratch=$RUN/scratch")
+    local disk disks=("tools=$TOOLS,readonly=on" "with=$RUN/with,readonly=on" "scratch=$RUN/scratch${SCRATCH_IOPS:+,throttling.iops-total=$SCRATCH_IOPS}")
     local qemu=(qemu-system-x86_64 -M q35 -accel tcg,thread=single -cpu "$CPU" -smp "$CPUS" -m "$MEMORY"
         -nodefaults -no-user-config -display none -no-reboot -kernel "$KERNEL" -initrd "$INITRAMFS"
         -chardev "file,id=log,path=$RUN/log" -serial chardev:log
