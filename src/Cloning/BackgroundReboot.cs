@@ -46,7 +46,7 @@ internal sealed class BackgroundReboot(Instance instance, RebootRequest request,
             limit.Token.ThrowIfCancellationRequested();
             // From here on it is no longer given up: a remount cannot be undone from outside the guest.
             _atRest = means;
-            (_atRest, _quiesceMicros) = Quiesce.Rest(instance, means);
+            _quiesceMicros = Quiesce.Rest(instance, request.Quiesce, ref _atRest);
 
             Enter(RebootPhase.Switch);
             SwitchResult switched = SwitchPause.Run(instance, prepared, next);

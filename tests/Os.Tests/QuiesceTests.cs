@@ -24,6 +24,8 @@ public sealed class QuiesceTests : Scenario
 
         RebootView report = Assert.IsType<RebootView>(Vm.Status().LastReboot);
         Assert.Equal(mode == "none", report.QuiesceMicros == 0);
+        // Of this guest's kernel that is not heard by itself (loglevel=3), and its silence would be waited for instead.
+        Assert.Equal(mode == "sysrq", File.ReadAllText(Path.Combine(Vm.Home, "console.log")).Contains("Emergency Remount complete", StringComparison.Ordinal));
         guest.LogIn();
         guest.WaitForPersistentDisk();
         bool kept = guest.Try("grep -q written /data/unsynced").Status == 0;
@@ -33,5 +35,22 @@ public sealed class QuiesceTests : Scenario
         Vm.Stop();
         Disks.AssertClean(Vm);
         Disks.AssertUnmounted(Vm);
+    }
+
+    [Fact]
+    public void A_kernel_that_allows_no_remount_ends_a_reboot_that_insists_on_it_and_no_other()
+    {
+        using Guest guest = Vm.Start();
+        guest.LogIn();
+        guest.Run("echo 16 >/proc/sys/kernel/sysrq"); // sync alone
+        CommandResult refused = Vm.Run("reboot", Instance.Name, "--background", "--timeout", "200", "--quiesce", "sysrq");
+        Assert.Equal(5, refused.ExitCode);
+        Assert.Contains("the guest's kernel does not allow SysRq remount", refused.Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("read-only", refused.Errors, StringComparison.Ordinal);
+        guest.WriteDurably("/data/file", "writable as before");
+        Assert.Null(Vm.Reboot().Reason);
+        guest.LogIn();
+        guest.WaitForPersistentDisk();
+        Assert.Equal("writable as before", guest.Run("cat /data/file"));
     }
 }
