@@ -57,9 +57,10 @@ internal sealed class Pause
     {
         get
         {
-            // Asked for long after the fact; a vCPU thread that the host has not yet scheduled is waited for.
-            while (_next!.RunningSince == 0) Thread.Yield();
-            return _next.RunningSince;
+            // Asked for long after the fact; a vCPU thread that the host has not yet scheduled is waited for. A guest that ends at once
+            // keeps those out that have not entered it yet.
+            while (_next!.RunningSince == 0 && !_next.Exited.IsCompleted) Thread.Yield();
+            return _next.RunningSince is var since and not 0 ? since : _released;
         }
     }
 

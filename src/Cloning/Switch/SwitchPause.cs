@@ -28,6 +28,9 @@ internal static class SwitchPause
                 },
                 committed: () =>
                 {
+                    // Whatever went wrong from here on, they are the instance's.
+                    prepared.MarkSwitched();
+                    next.MarkUsed();
                     // The persistent disk shows its real size; the guest finds out by a configuration-change interrupt.
                     for (int i = 0; i < instance.PersistentDisks.Count; i++)
                         prepared.Next.Disks[instance.PersistentSlots[i]].SetBackend(instance.PersistentDisks[i], notify: true);
@@ -41,9 +44,8 @@ internal static class SwitchPause
             throw;
         }
 
-        prepared.MarkSwitched();
-        next.MarkUsed();
         instance.Adopt(prepared.Next, next.Disks, prepared.NextManifest);
+        instance.CountAsUp();
         return new SwitchResult(pause, old, oldDisks, oldManifest);
     }
 }
