@@ -16,7 +16,7 @@ internal sealed class ForkPreparation : IDisposable
     private readonly Instance _instance;
     private readonly DiskManifest _before;
     private DiskManifest? _forkedOverlays, _nextOverlays;
-    private bool _forked, _switched;
+    private bool _wasUp, _forked, _switched;
 
     private ForkPreparation(Instance instance)
     {
@@ -101,6 +101,7 @@ internal sealed class ForkPreparation : IDisposable
                 _instance.Config,
                 NextManifest.Chains,
                 State,
+                _wasUp,
                 request.Shutdown,
                 request.ShutdownLimit,
                 _instance.Directory.Layers,
@@ -138,6 +139,7 @@ internal sealed class ForkPreparation : IDisposable
         Frozen = instance.Machine.File.Duplicate();
         Fresh = MemoryFile.Create($"bgkvm-{instance.Config.Name}", size);
         State = instance.Machine.NewState();
+        _wasUp = instance.IsUp;
 
         DiskManifest forked = Overlays.Create(instance.Directory, _before, instance.Disks, "instance");
         _forkedOverlays = forked;

@@ -72,6 +72,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal int? ShadowPid { get; set; }
     internal IsolationReport? Isolation { get; set; }
     internal string? CancelReason { get; private set; }
+    /// <summary>Whether the OS has come up since it was last booted.</summary>
+    internal bool IsUp => _watch is { IsReady: true };
     internal bool IsStopping
     {
         get
@@ -290,12 +292,15 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         }
     }
 
+    /// <summary>The OS is up: it came up elsewhere.</summary>
+    internal void CountAsUp() => _watch!.CountAsReady();
+
     /// <summary>Ends the guest: by the power button within the limit, else by stopping it.</summary>
     /// <returns>What did not work out, or null.</returns>
     internal string? EndForReboot(ShutdownMode mode, TimeSpan limit, CancellationToken cancellation)
     {
         lock (_gate) _powerOffMeansReboot = true;
-        return mode == ShutdownMode.Reset ? null : PowerDown.Run(Machine, ConsoleHub, limit, cancellation);
+        return mode == ShutdownMode.Reset ? null : PowerDown.Run(Machine, ConsoleHub, _watch!.Ready, limit, cancellation);
     }
 
     /// <summary>Boots the instance on a new machine, in the place of the one it has.</summary>
@@ -397,7 +402,11 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             _ =>
             {
                 lock (_gate)
+                {
                     if (_state is InstanceState.Booting or InstanceState.Rebooting) _state = InstanceState.Running;
+                    // While it booted it did not hear the button.
+                    else if (_state == InstanceState.Stopping) Machine.PressPowerButton();
+                }
             },
             TaskScheduler.Default);
         watch.Failed.ContinueWith(

@@ -26,6 +26,7 @@ public abstract record ShadowMessage
     /// <param name="Config">The instance's configuration; kernel and initrd are read again from the paths in it.</param>
     /// <param name="Chains">A chain for each system disk: the frozen layers, and the shadow's own overlay on top.</param>
     /// <param name="State">The machine at the fork.</param>
+    /// <param name="IsUp">Whether the OS had come up by then.</param>
     /// <param name="Shutdown">How to end the old OS.</param>
     /// <param name="ShutdownTimeout">How long the old OS may take before it is reset.</param>
     /// <param name="Layers">Where relative layer paths start.</param>
@@ -35,6 +36,7 @@ public abstract record ShadowMessage
         InstanceConfig Config,
         IReadOnlyList<IReadOnlyList<Layer>> Chains,
         MachineState State,
+        bool IsUp,
         ShutdownMode Shutdown,
         TimeSpan ShutdownTimeout,
         string Layers,

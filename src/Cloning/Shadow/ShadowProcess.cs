@@ -109,9 +109,11 @@ public static class ShadowProcess
         {
             if (begin.Shutdown == ShutdownMode.Clean)
             {
+                // A ready command would ask the instance, not this one.
+                using BootWatch watch = BootWatch.For(begin.Config with { ReadyCommand = null }, console);
                 machine.Load(begin.State);
                 machine.Run();
-                note = PowerDown.Run(machine, console, begin.ShutdownTimeout, CancellationToken.None);
+                note = PowerDown.Run(machine, console, begin.IsUp ? Task.CompletedTask : watch.Ready, begin.ShutdownTimeout, CancellationToken.None);
                 machine.Pause();
             }
         }
