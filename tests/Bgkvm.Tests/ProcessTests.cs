@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text;
 using System.Text.Json.Nodes;
 using Bgkvm.Hosting;
 using Cloning.Instances;
@@ -8,6 +10,8 @@ namespace Bgkvm.Tests;
 /// <summary>Whole lives of instances, as processes: only the machine in them is a fake.</summary>
 public sealed class ProcessTests
 {
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+
     [Fact]
     public async Task An_instance_lives_and_dies()
     {
@@ -204,6 +208,28 @@ public sealed class ProcessTests
     }
 
     [Fact]
+    public async Task A_console_that_comes_while_there_are_no_descriptors_is_served_when_there_are()
+    {
+        await using Sandbox sandbox = new();
+        await sandbox.Boot();
+        int pid = await sandbox.Pid();
+        using Socket first = await AttachAsync(sandbox);
+        Assert.Equal("fake boot\r\nlogin: ", await ReadAsync(first, 18));
+
+        LimitDescriptors(pid, "0:");
+        using Socket second = await AttachAsync(sandbox);
+        // The server sees what happens in the order in which it happens: once it answers the first one it has come to the second.
+        foreach (char typed in "abc")
+        {
+            await first.SendAsync(new[] { (byte)typed });
+            Assert.Equal(char.ToUpperInvariant(typed).ToString(), await ReadAsync(first, 1));
+        }
+
+        LimitDescriptors(pid, "1024:");
+        Assert.Equal("fake boot\r\nlogin: ABC", await ReadAsync(second, 21));
+    }
+
+    [Fact]
     public async Task Start_attaches_the_console_and_the_guests_power_off_ends_it()
     {
         await using Sandbox sandbox = new();
@@ -292,5 +318,28 @@ public sealed class ProcessTests
         await File.AppendAllTextAsync(sandbox.InstancePath("console.log"), "three\n", TestContext.Current.CancellationToken);
         await logs.WaitForExitAsync(TestContext.Current.CancellationToken); // nobody reads it any more
         Assert.Equal((0, ""), (logs.ExitCode, await logs.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken)));
+    }
+
+    private static async Task<Socket> AttachAsync(Sandbox sandbox)
+    {
+        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(sandbox.InstancePath("console.sock")));
+        return socket;
+    }
+
+    private static async Task<string> ReadAsync(Socket socket, int count)
+    {
+        byte[] buffer = new byte[count];
+        await using NetworkStream stream = new(socket);
+        await stream.ReadExactlyAsync(buffer).AsTask().WaitAsync(s_patience);
+        return Encoding.Latin1.GetString(buffer);
+    }
+
+    /// <summary>setrlimit of another process: "SOFT:", and the hard limit stays.</summary>
+    private static void LimitDescriptors(int pid, string limit)
+    {
+        using Process prlimit = Process.Start("prlimit", [$"--pid={pid}", $"--nofile={limit}"]);
+        prlimit.WaitForExit();
+        Assert.Equal(0, prlimit.ExitCode);
     }
 }

@@ -8,6 +8,7 @@ internal sealed class ConsoleServer : IAsyncDisposable, IDisposable
 {
     private const int ReplayBytes = 4096, PendingBytes = 256 * 1024, ChunkBytes = 16 * 1024;
     private static readonly TimeSpan s_lastWords = TimeSpan.FromSeconds(2), s_linger = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan s_again = TimeSpan.FromMilliseconds(100);
 
     private readonly IConsole _console;
     private readonly Socket _listener;
@@ -54,6 +55,8 @@ internal sealed class ConsoleServer : IAsyncDisposable, IDisposable
 
     private async Task AcceptAsync()
     {
+        // The thread behind every timer is made with the first one, and that takes descriptors.
+        _ = Task.Delay(1);
         while (true)
         {
             Socket socket;
@@ -61,9 +64,16 @@ internal sealed class ConsoleServer : IAsyncDisposable, IDisposable
             {
                 socket = await _listener.AcceptAsync();
             }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            catch (Exception e) when (e is ObjectDisposedException or SocketException { SocketErrorCode: SocketError.OperationAborted })
             {
                 return;
+            }
+            catch (SocketException)
+            {
+                // Out of descriptors, mostly. Who wants to attach waits in the listener's queue until there are some again, and
+                // no event tells when.
+                await Task.Delay(s_again);
+                continue;
             }
 
             Client client = new(socket, new OutputBuffer(PendingBytes));
