@@ -52,6 +52,29 @@ public sealed class InstanceLockTests : IDisposable
         using InstanceLock? fresh = InstanceLock.TryAcquire(_directory);
         Assert.NotNull(fresh);
         Assert.True(InstanceLock.IsHeld(_directory));
+        Assert.False(old.Guards(_directory)); // whoever opened the old file before it went may lock it after
+        Assert.True(fresh.Guards(_directory));
+    }
+
+    [Fact]
+    public void One_at_a_time_has_it_however_often_it_is_deleted()
+    {
+        int owners = 0, shared = 0;
+        Thread[] threads = [.. Enumerable.Range(0, 4).Select(_ => new Thread(() =>
+        {
+            for (int i = 0; i < 2000; i++)
+            {
+                using InstanceLock? held = InstanceLock.TryAcquire(_directory);
+                if (held is null) continue;
+                if (Interlocked.Increment(ref owners) != 1) Interlocked.Increment(ref shared);
+                Thread.Yield();
+                Interlocked.Decrement(ref owners);
+                File.Delete(_directory.Lock);
+            }
+        }))];
+        foreach (Thread thread in threads) thread.Start();
+        foreach (Thread thread in threads) thread.Join();
+        Assert.Equal(0, shared);
     }
 
     [Fact]

@@ -34,10 +34,25 @@ internal sealed unsafe class InstanceLock : IDisposable
                 return null;
             }
 
-            // A delete may have removed the file between open and lock; then this lock guards nothing.
-            if (IsHeld(directory)) return new InstanceLock(file);
-            file.Dispose();
+            InstanceLock held = new(file);
+            if (held.Guards(directory)) return held;
+            held.Dispose();
         }
+    }
+
+    /// <summary>
+    /// Whether what is locked is the file that everybody else finds. A delete may have removed it between open and lock, and a start
+    /// may have made, and locked, another one since: then this lock guards nothing.
+    /// </summary>
+    internal bool Guards(InstanceDirectory directory)
+    {
+        const int AtFdCwd = -100;
+        StatX own, found;
+        // SAFETY: statx fills the structs, which have the kernel's size.
+        if (Libc.statx(_file.Fd, "", Libc.AT_EMPTY_PATH, Libc.STATX_BASIC_STATS, &own) != 0)
+            throw LibcException.FromLastError("statx", directory.Lock);
+        return Libc.statx(AtFdCwd, directory.Lock, 0, Libc.STATX_BASIC_STATS, &found) == 0
+            && (own.Inode, own.DeviceMajor, own.DeviceMinor) == (found.Inode, found.DeviceMajor, found.DeviceMinor);
     }
 
     /// <summary>Takes over the lock that the parent process acquired.</summary>
