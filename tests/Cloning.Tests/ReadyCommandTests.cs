@@ -1,5 +1,8 @@
 using System.Diagnostics;
 using Cloning.Instances;
+using Cloning.Isolation;
+using Cloning.Shadow;
+using VirtioBlk.Turns;
 using Xunit;
 
 namespace Cloning.Tests;
@@ -96,6 +99,45 @@ public sealed class ReadyCommandTests
 
         Assert.False(ready);
         Assert.Null(ReadyCommand.Of(guest.Config with { ReadyCommand = null }, guest.Files, inShadow: false, logStart: 0, () => { }));
+    }
+
+    [Fact]
+    public void It_inherits_nothing_of_a_shadow_that_is_started_at_the_same_moment()
+    {
+        using DiskActivity foreground = DiskActivity.Create();
+        InstanceDirectory files = new(Directory.CreateTempSubdirectory("bgkvm-test-").FullName);
+        InstanceConfig config = new("tiny", [], null, null, "", 16, 1, "") { ReadyCommand = "ls -l /proc/self/fd" };
+        string[] before = SocketsOfOne(); // somebody else's, handed down to the tests
+        using Barrier moment = new(2);
+        const int Rounds = 30;
+        Thread shadows = new(() =>
+        {
+            for (int i = 0; i < Rounds; i++)
+            {
+                moment.SignalAndWait();
+                // This program says nothing and ends.
+                Assert.Throws<ShadowException>(() => ShadowHandle.Start(config, foreground, RebootPriority.Idle, "/bin/true", default));
+            }
+        });
+        shadows.Start();
+        List<string> inherited = [];
+        for (int i = 0; i < Rounds; i++)
+        {
+            moment.SignalAndWait();
+            inherited.AddRange(SocketsOfOne().Except(before));
+        }
+
+        shadows.Join();
+        Directory.Delete(files.Path, recursive: true);
+        Assert.Empty(inherited);
+
+        string[] SocketsOfOne()
+        {
+            using ManualResetEventSlim ready = new();
+            using (ReadyCommand.Of(config, files, inShadow: false, logStart: 0, ready.Set))
+                Assert.True(ready.Wait(TimeSpan.FromMinutes(1)));
+            return [.. File.ReadLines(files.ReadyLog).Where(line => line.Contains("socket:", StringComparison.Ordinal)).Select(line => line.Split("-> ")[1])];
+        }
     }
 
     private static string Fifo(string path)

@@ -114,7 +114,7 @@ internal sealed class ReadyCommand : IDisposable
         try
         {
             refusal = null;
-            return Process.Start(start);
+            return ChildProcess.Start(start);
         }
         catch (Win32Exception e)
         {

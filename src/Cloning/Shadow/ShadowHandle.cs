@@ -46,12 +46,11 @@ public sealed class ShadowHandle : IDisposable
         Process process;
         using (theirs)
         {
-            UnixSocket.KeepOnExec(theirs, keep: true);
             ProcessStartInfo start = new(program) { UseShellExecute = false };
             start.ArgumentList.Add("shadow");
             start.ArgumentList.Add("--fd");
             start.ArgumentList.Add(theirs.Fd.ToString(provider: null));
-            process = Process.Start(start)!;
+            process = ChildProcess.Start(start, theirs);
         }
 
         ShadowHandle handle = new(process, link);
