@@ -91,7 +91,7 @@ internal sealed class ControlRoutes
 
     private static async Task WriteEvents(HttpContext context, RebootRun run)
     {
-        // A refusal comes before the first step, and can still be an ordinary error.
+        // What is refused before the first step can still be an ordinary error.
         if (!await run.Steps.WaitToReadAsync(context.RequestAborted) && run.Report.IsFaulted) await run.Report;
         context.Response.ContentType = EventStream;
         context.Response.Headers.CacheControl = "no-store";
