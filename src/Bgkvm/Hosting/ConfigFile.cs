@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Cloning;
 using Cloning.Instances;
+using Kvm.Interop;
 
 namespace Bgkvm.Hosting;
 
@@ -36,7 +37,7 @@ internal static class ConfigFile
         }
 
         File.Move(next, directory.Config, overwrite: true);
-        Posix.SyncDirectory(directory.Path);
+        Libc.SyncDirectoryOf(directory.Config);
     }
 
     /// <summary>Up to version 0.1 there were two lists, and the guest saw the system disks first.</summary>

@@ -26,7 +26,7 @@ internal sealed unsafe class InstanceLock : IDisposable
         {
             SafeFd file = new(Libc.open(directory.Lock, Libc.O_RDWR | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180 /* 0600 */));
             if (file.IsInvalid) throw LibcException.FromLastError("open", directory.Lock);
-            Posix.Flock wanted = new() { Type = Posix.F_WRLCK };
+            FileRangeLock wanted = new() { Type = Libc.F_WRLCK };
             // SAFETY: the kernel reads a struct flock from a local.
             if (Libc.fcntl(file.Fd, Libc.F_OFD_SETLK, (nint)(&wanted)) != 0)
             {
@@ -71,11 +71,11 @@ internal sealed unsafe class InstanceLock : IDisposable
     {
         using SafeFd file = new(Libc.open(directory.Lock, Libc.O_RDWR | Libc.O_CLOEXEC, 0));
         if (file.IsInvalid) return false;
-        Posix.Flock wanted = new() { Type = Posix.F_WRLCK };
+        FileRangeLock wanted = new() { Type = Libc.F_WRLCK };
         // SAFETY: the kernel reads and writes a struct flock in a local.
-        if (Libc.fcntl(file.Fd, Posix.F_OFD_GETLK, (nint)(&wanted)) != 0)
+        if (Libc.fcntl(file.Fd, Libc.F_OFD_GETLK, (nint)(&wanted)) != 0)
             throw LibcException.FromLastError("fcntl(F_OFD_GETLK)", directory.Lock);
-        return wanted.Type != Posix.F_UNLCK;
+        return wanted.Type != Libc.F_UNLCK;
     }
 
     /// <summary>Waits until nobody holds the lock.</summary>
@@ -87,9 +87,9 @@ internal sealed unsafe class InstanceLock : IDisposable
         new Thread(() =>
         {
             using SafeFd file = new(Libc.open(directory.Lock, Libc.O_RDWR | Libc.O_CLOEXEC, 0));
-            Posix.Flock wanted = new() { Type = Posix.F_WRLCK };
+            FileRangeLock wanted = new() { Type = Libc.F_WRLCK };
             // SAFETY: the kernel reads a struct flock from a local. A directory deleted meanwhile is released, too.
-            while (!file.IsInvalid && Libc.fcntl(file.Fd, Posix.F_OFD_SETLKW, (nint)(&wanted)) != 0)
+            while (!file.IsInvalid && Libc.fcntl(file.Fd, Libc.F_OFD_SETLKW, (nint)(&wanted)) != 0)
             {
             }
 

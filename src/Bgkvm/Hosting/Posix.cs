@@ -9,14 +9,6 @@ internal static unsafe partial class Posix
 {
     private const string Lib = "libc";
 
-    /// <summary>fcntl command: would this open-file-description lock be granted?</summary>
-    public const int F_OFD_GETLK = 36;
-    /// <summary>fcntl command: wait for an open-file-description lock.</summary>
-    public const int F_OFD_SETLKW = 38;
-    /// <summary>Lock type.</summary>
-    public const short F_WRLCK = 1;
-    /// <summary>Lock type.</summary>
-    public const short F_UNLCK = 2;
     /// <summary>close_range flag: close on exec instead of now (Linux 5.11).</summary>
     public const uint CLOSE_RANGE_CLOEXEC = 4;
     /// <summary>tcsetattr: after pending output.</summary>
@@ -25,8 +17,6 @@ internal static unsafe partial class Posix
     public const short POLLIN = 1;
     /// <summary>open flag.</summary>
     public const int O_WRONLY = 1;
-    /// <summary>open flag.</summary>
-    public const int O_NONBLOCK = 0x800;
     /// <summary>open flag.</summary>
     public const int O_APPEND = 0x400;
 
@@ -79,31 +69,6 @@ internal static unsafe partial class Posix
         public short Events;
         /// <summary>What happened.</summary>
         public short Returned;
-    }
-
-    /// <summary>C <c>struct flock</c> on x86-64: type, whence, start, length, pid; a length of 0 is the whole file.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    public struct Flock
-    {
-        /// <summary>F_WRLCK or F_UNLCK.</summary>
-        public short Type;
-        /// <summary>0: from the file's start.</summary>
-        public short Whence;
-        /// <summary>First byte.</summary>
-        public long Start;
-        /// <summary>Number of bytes; 0 is all.</summary>
-        public long Length;
-        /// <summary>Must be 0 for open-file-description locks.</summary>
-        public int Pid;
-    }
-
-    /// <summary>Makes new and renamed entries of a directory survive a power cut.</summary>
-    /// <exception cref="LibcException">The host failed.</exception>
-    public static void SyncDirectory(string path)
-    {
-        using SafeFd directory = new(Libc.open(path, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
-        if (directory.IsInvalid) throw LibcException.FromLastError("open", path);
-        if (Libc.fsync(directory.Fd) != 0) throw LibcException.FromLastError("fsync", path);
     }
 
     /// <summary>Opens a file and puts it in the place of one of the standard descriptors.</summary>

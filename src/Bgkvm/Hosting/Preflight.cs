@@ -63,7 +63,7 @@ internal static class Preflight
     {
         if (Directory.Exists(path)) throw new InstanceException($"the {what} {path} is a directory");
         // Opening is the only honest test of permission. Non-blocking, for what turns out to be a pipe.
-        using SafeFd file = new(Libc.open(path, access | Posix.O_NONBLOCK | Libc.O_CLOEXEC, 0));
+        using SafeFd file = new(Libc.open(path, access | Libc.O_NONBLOCK | Libc.O_CLOEXEC, 0));
         if (!file.IsInvalid) return;
         LibcException error = LibcException.FromLastError("open", path);
         throw new InstanceException(

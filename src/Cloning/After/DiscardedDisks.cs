@@ -1,6 +1,7 @@
 using System.Globalization;
 using Cloning.Disks;
 using Cloning.Instances;
+using Kvm.Interop;
 using VirtioBlk.Store;
 
 namespace Cloning.After;
@@ -59,7 +60,7 @@ internal static class DiscardedDisks
         }
 
         File.Move(unfinished, kept.File);
-        ManifestFile.SyncDirectory(Path.GetDirectoryName(kept.File)!);
+        Libc.SyncDirectoryOf(kept.File);
         return true;
     }
 }

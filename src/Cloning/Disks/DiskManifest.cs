@@ -19,9 +19,4 @@ public sealed record DiskManifest(
     /// <summary>Every layer that must stay.</summary>
     [JsonIgnore]
     public IEnumerable<Layer> AllLayers => Chains.Concat((Kept ?? []).Select(kept => kept.Layers)).SelectMany(chain => chain);
-
-    /// <summary>The manifest with another layer on top of every chain.</summary>
-    /// <param name="names">File names of the new layers, in the disks' order.</param>
-    public DiskManifest WithOverlays(IReadOnlyList<string> names) =>
-        this with { Chains = [.. Chains.Select((chain, i) => (IReadOnlyList<Layer>)[.. chain, new Layer(names[i], "qcow2")])] };
 }

@@ -58,7 +58,7 @@ public sealed class ManifestFile : IDisposable
     /// in the same directory as the commit's, so that a directory that would refuse the commit refuses here, where giving up is free.
     /// </summary>
     /// <remarks>
-    /// It keeps the current one open until <see cref="SyncDirectory()"/>. Otherwise the commit's rename would have to free its blocks,
+    /// It keeps the current one open until <see cref="SyncDirectory"/>. Otherwise the commit's rename would have to free its blocks,
     /// for which ext4 at times waits for the journal: milliseconds instead of 60 us.
     /// </remarks>
     /// <exception cref="IOException">It did not work out; the old manifest still holds.</exception>
@@ -83,15 +83,7 @@ public sealed class ManifestFile : IDisposable
     public void SyncDirectory()
     {
         ReleaseReplaced();
-        SyncDirectory(Path.GetDirectoryName(_path)!);
-    }
-
-    /// <summary>Makes new and renamed entries of a directory survive a power cut.</summary>
-    internal static void SyncDirectory(string directory)
-    {
-        using SafeFd fd = new(Libc.open(directory, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
-        if (fd.IsInvalid) throw LibcException.FromLastError("open", directory);
-        if (Libc.fsync(fd.Fd) != 0) throw LibcException.FromLastError("fsync", directory);
+        Libc.SyncDirectoryOf(_path);
     }
 
     /// <summary>Forgets a staged manifest that will not be committed.</summary>

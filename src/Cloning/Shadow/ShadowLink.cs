@@ -10,10 +10,6 @@ public sealed class ShadowLink(SafeFd socket) : IDisposable
 {
     private const int MaxMessage = 16 << 20;
 
-    /// <summary>Makes a connected pair.</summary>
-    /// <returns>The end for this process (closed on exec), and the one for a child.</returns>
-    public static (SafeFd Ours, SafeFd Theirs) CreatePair() => UnixSocket.CreatePair();
-
     /// <summary>Sends one message. One thread at a time.</summary>
     /// <exception cref="IOException">The other end is gone.</exception>
     public void Send(ShadowMessage message, params ReadOnlySpan<SafeFd> descriptors)

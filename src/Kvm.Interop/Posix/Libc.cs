@@ -22,6 +22,8 @@ public static unsafe partial class Libc
     public const int F_OFD_GETLK = 36;
     /// <summary>fcntl command: non-blocking open-file-description lock.</summary>
     public const int F_OFD_SETLK = 37;
+    /// <summary>fcntl command: open-file-description lock that is waited for.</summary>
+    public const int F_OFD_SETLKW = 38;
     /// <summary>Lock type: shared.</summary>
     public const short F_RDLCK = 0;
     /// <summary>Lock type: exclusive.</summary>
@@ -177,6 +179,16 @@ public static unsafe partial class Libc
 
     /// <summary>setpriority(2) of one thread.</summary>
     public static int SetNice(int thread, int nice) => setpriority(PRIO_PROCESS, thread, nice);
+
+    /// <summary>Makes a new or renamed file's entry in its directory survive a power cut.</summary>
+    /// <exception cref="LibcException">The host failed.</exception>
+    public static void SyncDirectoryOf(string path)
+    {
+        string directory = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
+        using SafeFd fd = new(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+        if (fd.IsInvalid) throw LibcException.FromLastError("open", directory);
+        if (fsync(fd.Fd) != 0) throw LibcException.FromLastError("fsync", directory);
+    }
 
     [LibraryImport(Lib, SetLastError = true)]
     private static partial int setpriority(int which, int who, int priority);

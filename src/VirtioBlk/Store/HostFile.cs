@@ -95,14 +95,6 @@ internal sealed unsafe class HostFile : IHostFile
         if (Libc.fsync(Writer.Fd) != 0) throw LibcException.FromLastError("fsync", Path);
     }
 
-    /// <summary>Makes a new or renamed file's directory entry survive a power cut.</summary>
-    public static void SyncDirectory(string path)
-    {
-        string directory = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path)) ?? "/";
-        using SafeFd fd = OpenOrThrow(directory, directory, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC);
-        if (Libc.fsync(fd.Fd) != 0) throw LibcException.FromLastError("fsync", directory);
-    }
-
     /// <inheritdoc/>
     public long Read(ReadOnlySpan<IoVec> vectors, long offset) => Transfer(vectors, offset, _reader, writing: false);
 

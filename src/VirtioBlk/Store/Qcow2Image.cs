@@ -107,7 +107,7 @@ public sealed class Qcow2Image : IDiskLayer
         {
             string? name = backingPath is null ? null : BackingPaths.ForHeader(backingPath);
             Creator.Write(file, clusterBits, diskBytes, name, backingFormat);
-            HostFile.SyncDirectory(path);
+            Libc.SyncDirectoryOf(path);
         }
         catch
         {

@@ -44,7 +44,7 @@ public sealed class RawDisk : IDiskLayer
         try
         {
             file.SetLength(diskBytes);
-            HostFile.SyncDirectory(path);
+            Libc.SyncDirectoryOf(path);
         }
         catch
         {
