@@ -11,7 +11,7 @@ internal sealed class MaxDurationOption : Option<(int Seconds, OverrunAction The
     /// <summary>Creates it.</summary>
     public MaxDurationOption() : base("--max-duration")
     {
-        Description = "When this time is over: raise the shadow's priority step by step (the default), or abort (background only).";
+        Description = "When to raise the shadow's priority step by step, or, with ,abort, to give up (default a minute, or half of --timeout if that is shorter; background only).";
         HelpName = "SECONDS[,raise|abort]";
         CustomParser = result =>
         {
