@@ -38,7 +38,7 @@ internal sealed record Plan(TimeSpan Time, int Repetitions, Workload[] Workloads
                     workloads.Add(workload);
                     break;
                 case "--shadow" when ShadowKind.Columns.FirstOrDefault(shadow => shadow.Name == value) is { } shadow:
-                    if (shadow != ShadowKind.None) shadows.Add(shadow);
+                    shadows.Add(shadow);
                     break;
                 default:
                     return null;
@@ -48,8 +48,8 @@ internal sealed record Plan(TimeSpan Time, int Repetitions, Workload[] Workloads
         return new Plan(
             TimeSpan.FromSeconds(quick ? QuickSeconds : Seconds),
             repetitions ?? (quick ? 1 : Repeats),
-            workloads.Count > 0 ? [.. workloads] : Workload.All,
-            shadows.Count > 0 ? [ShadowKind.None, .. shadows] : quick ? ShadowKind.Ends : ShadowKind.Columns,
+            workloads.Count > 0 ? [.. workloads.Distinct()] : Workload.All,
+            shadows.Count > 0 ? [.. shadows.Prepend(ShadowKind.None).Distinct()] : quick ? ShadowKind.Ends : ShadowKind.Columns,
             workloads.Count + shadows.Count > 0);
     }
 }

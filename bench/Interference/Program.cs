@@ -16,6 +16,13 @@ if (args is not [string images, string results, .. string[] options] || Plan.Par
     return 2;
 }
 
+// Now, and not when its turn comes, with half of a measurement done.
+if (plan.Shadows.Any(shadow => shadow.Loop) && IdleLoop.Lack() is { } lack)
+{
+    Console.Error.WriteLine($"Interference: {lack}; name the other columns with --shadow");
+    return 1;
+}
+
 List<InterferenceCell> cells = [];
 List<ReadyTime> ready = [];
 string files = Directory.CreateDirectory(Path.Combine(Environment.CurrentDirectory, "interference")).FullName;

@@ -10,7 +10,7 @@ public static class InterferenceReport
     /// <summary>What the measurement has left in its folder.</summary>
     public const string FileName = "interference.json";
 
-    private static readonly string[] s_colours = ["#c0392b", "#d68910", "#7f6000", "#8e44ad", "#1f6fb4", "#5d8aa8", "#2e8b57"];
+    private static readonly string[] s_colours = ["#c0392b", "#d68910", "#7f6000", "#8e44ad", "#1f6fb4", "#5d8aa8", "#2e8b57", "#e377c2", "#a6a6a6"];
 
     /// <summary>Reads it, and writes <c>report.md</c>, <c>host.json</c> and charts beside it.</summary>
     /// <param name="folder">The measurement's folder.</param>
@@ -30,17 +30,21 @@ public static class InterferenceReport
             "How to read this: docs/benchmarks.md.", "",
             .. Section(folder, "throughput", "Throughput kept, % of running alone", "a shadow beside it", workloads, measured, sample => sample.Rate, 100),
             .. Section(folder, "latency", "Latency p99, times that of running alone", "a shadow beside it", workloads, measured, sample => sample.P99Micros, 1),
-            "## Time until ready", "",
         ];
+        if (measured.Ready.Count > 0) text.AddRange(TimesUntilReady(measured.Ready));
+        File.WriteAllText(Path.Combine(folder, "report.md"), string.Join('\n', text).TrimEnd() + "\n");
+    }
+
+    private static IEnumerable<string> TimesUntilReady(IReadOnlyList<ReadyTime> measured)
+    {
         MarkdownTable ready = new("background reboot", "runs", "median s", "least", "most");
-        foreach (IGrouping<string, ReadyTime> times in measured.Ready.GroupBy(time => time.Name))
+        foreach (IGrouping<string, ReadyTime> times in measured.GroupBy(time => time.Name))
         {
             double[] seconds = [.. times.Select(time => time.Millis / 1000.0).Order()];
             ready.Add(times.Key, $"{seconds.Length}", Text(Median(seconds), "0.0"), Text(seconds[0], "0.0"), Text(seconds[^1], "0.0"));
         }
 
-        text.Add(ready.ToString());
-        File.WriteAllText(Path.Combine(folder, "report.md"), string.Join('\n', text).TrimEnd() + "\n");
+        return ["## Time until ready", "", ready.ToString()];
     }
 
     private static IEnumerable<string> Section(

@@ -34,5 +34,22 @@ public sealed class InterferenceReportTests : IDisposable
         Assert.DoesNotContain("CPU loop", File.ReadAllText(Path.Combine(_folder, "latency.svg")), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_part_of_it_has_a_colour_for_each_column_and_no_times_until_ready()
+    {
+        string[] shadows = ["none", .. Enumerable.Range(0, 9).Select(n => $"shadow {n}")]; // as many as there are
+        File.WriteAllText(
+            Path.Combine(_folder, InterferenceReport.FileName),
+            JsonSerializer.Serialize(
+                new InterferenceMeasurement(shadows, [.. shadows.Select(shadow => Cell("CPU loop", shadow, 50, null))], []),
+                InterferenceJson.Default.InterferenceMeasurement));
+        InterferenceReport.Write(_folder);
+
+        IEnumerable<string> colours = File.ReadLines(Path.Combine(_folder, "throughput.svg")).Where(line => line.StartsWith("<rect x=", StringComparison.Ordinal))
+            .Select(line => line.Split("fill=")[1]).Distinct();
+        Assert.Equal(9, colours.Count());
+        Assert.DoesNotContain("until ready", File.ReadAllText(Path.Combine(_folder, "report.md")), StringComparison.Ordinal);
+    }
+
     private static InterferenceCell Cell(string workload, string shadow, double rate, long? p99) => new(workload, shadow, new InterferenceSample(rate, p99, p99));
 }
