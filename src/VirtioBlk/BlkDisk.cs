@@ -122,6 +122,28 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
         }
     }
 
+    /// <summary>Whether a run should wait until <see cref="MakeRoom"/> has been called.</summary>
+    public bool IsCrowdedFor(BlkRequest run) =>
+        run.Type is BlkRequestType.Out or BlkRequestType.Discard or BlkRequestType.WriteZeroes && Backend.IsCrowded;
+
+    /// <summary>A flush that no request has asked for.</summary>
+    public void MakeRoom()
+    {
+        long turn = turns?.Enter() ?? 0;
+        try
+        {
+            Backend.Flush();
+        }
+        catch (Exception)
+        {
+            // The guest's next flush will fail as well, or the change itself, once there is no room at all.
+        }
+        finally
+        {
+            turns?.Leave(turn, (int)BlkRequestType.Flush << 6);
+        }
+    }
+
     /// <summary>Whether a run is to be flushed after it was done (or is nothing but a flush).</summary>
     public bool NeedsFlush(BlkRequest run) => run.Type switch
     {

@@ -156,7 +156,7 @@ internal sealed class BlkQueue
         }
     }
 
-    /// <summary>Whether a run still waits for the flush that is about to begin. If not, it is gone.</summary>
+    /// <summary>Whether a handed run still waits for what is about to begin. If not, it is gone.</summary>
     public bool IsWanted(BlkRequest run)
     {
         lock (_gate)

@@ -19,6 +19,12 @@ public interface IBlockBackend : IDisposable
     /// <summary>Whether writes are refused.</summary>
     bool IsReadOnly { get; }
 
+    /// <summary>
+    /// Whether a <see cref="Flush"/> is due before the next change: too much waits in memory. Who goes on changing without one
+    /// comes to where the change itself waits for the host's disk.
+    /// </summary>
+    bool IsCrowded => false;
+
     /// <summary>Fills memory from the disk.</summary>
     void Read(ReadOnlySpan<IoVec> vectors, long offset);
 

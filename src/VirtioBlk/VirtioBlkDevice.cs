@@ -18,7 +18,7 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     private const int MostMovers = 16;
 
     private readonly Lock _control = new(); // stopping and going: owner and vCPU threads, never the device's own
-    private readonly object _flushing = new(); // held during a flush
+    private readonly object _flushing = new(); // held during a flush, the guest's or ours
     private readonly BlkDisk _disk;
     private readonly BlkQueue[] _queues;
     private readonly BlkWorkers _movers, _flusher;
@@ -50,7 +50,7 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
         Features = BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Topology | BlkFeatures.Flush
             | BlkFeatures.ConfigWriteCache | (queues > 1 ? BlkFeatures.MultiQueue : 0)
             | (backend.IsReadOnly ? BlkFeatures.ReadOnly : BlkFeatures.Discard | BlkFeatures.WriteZeroes);
-        _movers = new BlkWorkers($"{name}-io", MostMovers, together: false, static (run, room) => run.Queue.Move(run, room));
+        _movers = new BlkWorkers($"{name}-io", MostMovers, together: false, Move);
         _flusher = new BlkWorkers($"{name}-fl", 1, together: true, (runs, _) => Flush(runs));
         _queues = new BlkQueue[queues];
         for (int i = 0; i < queues; i++) _queues[i] = new BlkQueue(_disk, _movers, _flusher, $"{name}-q{i}");
@@ -209,6 +209,27 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     {
         if (_suspended) return;
         foreach (BlkQueue queue in _queues) queue.Go();
+    }
+
+    /// <summary>A worker's turn.</summary>
+    private void Move(BlkRequest run, BlkScratch scratch)
+    {
+        if (!_disk.IsCrowdedFor(run) || TryMakeRoom(run)) run.Queue.Move(run, scratch);
+    }
+
+    /// <summary>
+    /// Flushes while the run is only handed: a pause gives it back, instead of waiting for all that is dirty on the host.
+    /// </summary>
+    /// <returns>False if the run was given back meanwhile: it is gone.</returns>
+    private bool TryMakeRoom(BlkRequest run)
+    {
+        lock (_flushing)
+        {
+            if (!run.Queue.IsWanted(run)) return false;
+            // Of the workers that have seen it one does the work.
+            if (_disk.IsCrowdedFor(run)) _disk.MakeRoom();
+            return true;
+        }
     }
 
     /// <summary>The flusher's turn.</summary>

@@ -18,6 +18,9 @@ internal sealed class CommitGate(IBlockBackend disk, ManualResetEventSlim commit
     public bool IsReadOnly => disk.IsReadOnly;
 
     /// <inheritdoc/>
+    public bool IsCrowded => disk.IsCrowded;
+
+    /// <inheritdoc/>
     public void Read(ReadOnlySpan<IoVec> vectors, long offset) => disk.Read(vectors, offset);
 
     /// <inheritdoc/>

@@ -49,6 +49,9 @@ public sealed class Qcow2Image : IDiskLayer
     /// <inheritdoc/>
     public bool IsReadOnly => !_access.State.TakesWrites();
 
+    /// <inheritdoc/>
+    public bool IsCrowded => _meta.IsCrowded;
+
     /// <summary>Size of a cluster, the unit of allocation, in bytes.</summary>
     public int ClusterBytes => _header.Geometry.ClusterBytes;
 

@@ -27,7 +27,7 @@ public sealed class CommitGateTests
         committed.Set();
         await flush.WaitAsync(cancelled);
         Assert.Equal("flush", disk.Calls[^1]);
-        Assert.Equal((4096, true), (gate.LengthBytes, gate.IsReadOnly));
+        Assert.Equal((4096, true, true), (gate.LengthBytes, gate.IsReadOnly, gate.IsCrowded));
     }
 
     /// <summary>A simulated disk that notes what it is asked for.</summary>
@@ -38,6 +38,8 @@ public sealed class CommitGateTests
         public long LengthBytes => 4096;
 
         public bool IsReadOnly => true;
+
+        public bool IsCrowded => true;
 
         public void Read(ReadOnlySpan<IoVec> vectors, long offset) => Calls.Add($"read {offset}");
 

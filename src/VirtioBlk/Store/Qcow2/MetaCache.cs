@@ -9,7 +9,7 @@ namespace VirtioBlk.Store.Qcow2;
 /// </summary>
 /// <remarks>
 /// Clean pages are evicted by the clock algorithm. Dirty ones stay until <see cref="WriteBack"/> has written them in
-/// order, so a writer asks <see cref="IsCrowded"/> before each step and flushes when told to.
+/// order, so a writer asks <see cref="IsFull"/> before each step and flushes when told to.
 /// </remarks>
 /// <param name="file">The image.</param>
 /// <param name="clusterBytes">The image's cluster size.</param>
@@ -32,6 +32,9 @@ internal sealed unsafe class MetaCache(IHostFile file, int clusterBytes, int cap
 
     /// <summary>Half the cache waits to be written: time to flush, or reads would have no room.</summary>
     public bool IsCrowded => _dirty.Count >= capacity / 2;
+
+    /// <summary>As much waits to be written as there is to be in memory at all.</summary>
+    public bool IsFull => _dirty.Count >= capacity;
 
     /// <summary>The page with the byte at <paramref name="offset"/>.</summary>
     /// <exception cref="DiskException">

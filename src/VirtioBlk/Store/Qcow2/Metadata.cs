@@ -75,14 +75,26 @@ internal sealed class Metadata
         }
     }
 
-    /// <summary>Before each step of a writer: writes metadata out if too much of it waits.</summary>
+    /// <summary>See <see cref="IBlockBackend.IsCrowded"/>.</summary>
+    public bool IsCrowded
+    {
+        get
+        {
+            lock (Gate) return Cache.IsCrowded || Refcounts.PendingClusters > Refcounts.ManyPending;
+        }
+    }
+
+    /// <summary>
+    /// Before each step of a writer: writes metadata out if more of it waits than may. Who asks <see cref="IsCrowded"/> before
+    /// each request never has to wait here.
+    /// </summary>
     public void MakeRoom()
     {
-        if (!IsCrowded()) return;
+        if (!IsFull()) return;
         lock (WriteBack.Flushing)
         {
             // Of the writers that have seen it one does the work.
-            if (IsCrowded()) WriteBack.Run(durable: false);
+            if (IsFull()) WriteBack.Run(durable: false);
         }
     }
 
@@ -124,8 +136,8 @@ internal sealed class Metadata
         lock (Gate) Refcounts.Release(run);
     }
 
-    private bool IsCrowded()
+    private bool IsFull()
     {
-        lock (Gate) return Cache.IsCrowded || Refcounts.PendingClusters > Refcounts.MaxPending;
+        lock (Gate) return Cache.IsFull || Refcounts.PendingClusters > Refcounts.MaxPending;
     }
 }

@@ -20,8 +20,14 @@ internal sealed class Refcounts(IHostFile file, Header header, MetaCache cache)
     private long _highWater = file.LengthBytes;
     private List<ClusterRun> _pending = [];
 
-    /// <summary>Freed clusters to collect before they are given back without a flush having been asked for.</summary>
-    public const long MaxPending = 1024;
+    /// <summary>Freed clusters to collect before a flush is due without the guest having asked for one.</summary>
+    public const long ManyPending = 1024;
+
+    /// <summary>
+    /// Most to collect. More than all workers of a device free with one request each that began just below
+    /// <see cref="ManyPending"/>: 16 times 256 MiB in clusters of 64 KiB.
+    /// </summary>
+    public const long MaxPending = 128 << 10;
 
     /// <summary>Clusters freed but not yet available again.</summary>
     public long PendingClusters { get; private set; }
