@@ -55,6 +55,9 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
     /// <summary>Reads asked for so far.</summary>
     public int Reads { get; private set; }
 
+    /// <summary>The lock it was last given, or null.</summary>
+    public DiskLock? Locked { get; private set; }
+
     /// <summary>The content now.</summary>
     public byte[] Snapshot()
     {
@@ -123,9 +126,7 @@ internal sealed unsafe class RecordingFile(string path, byte[] content) : IHostF
     {
     }
 
-    public void Lock(DiskLock mode)
-    {
-    }
+    public void Lock(DiskLock mode) => Locked = mode;
 
     public void Dispose()
     {

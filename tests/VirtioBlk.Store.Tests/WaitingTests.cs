@@ -61,6 +61,44 @@ public sealed class WaitingTests : IDisposable
         Assert.Equal(DiskIo.Pattern(ClusterBytes, 1), seen);
     }
 
+    /// <summary>What is written while a flush is under way is not in the file when that one is done.</summary>
+    [Fact]
+    public void A_frozen_layer_is_shared_by_a_flush_that_began_frozen_and_by_no_other()
+    {
+        using RecordingFile file = MakeFile();
+        using Qcow2Image image = Qcow2Image.Open(file, readOnly: false, null);
+        image.WritePattern(0, ClusterBytes, 1);
+        Hold(file);
+        Thread late = Begin(image.Flush);
+        _arrived.Wait(TestContext.Current.CancellationToken);
+        file.BeforeWrite = null;
+        image.WritePattern(5 * ClusterBytes, ClusterBytes, 2);
+        image.Freeze();
+        _released.Set();
+        late.Join();
+        Assert.Null(file.Locked);
+        image.Flush();
+        Assert.Equal(DiskLock.Shared, file.Locked);
+        File.WriteAllBytes(_folder["left"], file.Snapshot());
+        Assert.Equal(image.ReadAll(), Qemu.ReadAll(_folder["left"], "qcow2", _folder));
+    }
+
+    [Fact]
+    public void A_layer_that_was_merged_into_is_not_shared_by_a_flush_from_before()
+    {
+        using RecordingFile file = MakeFile();
+        LayerAccess access = new(file, LayerState.Writable);
+        access.Freeze();
+        int before = access.Frozen;
+        access.Thaw();
+        Assert.Equal(0, access.Frozen);
+        access.Freeze();
+        access.Share(before);
+        Assert.Equal(DiskLock.Exclusive, file.Locked);
+        access.Share(access.Frozen);
+        Assert.Equal(DiskLock.Shared, file.Locked);
+    }
+
     [Fact]
     public void A_backing_is_handed_back_when_nobody_reads_it_any_more()
     {

@@ -18,7 +18,7 @@ public interface IDiskLayer : IBlockBackend
     /// <summary>
     /// Refuses writes from now on; those under way have ended when it returns. Does no I/O of its own and takes no time
     /// that depends on anything else, so it may be called inside a pause. The next <see cref="IBlockBackend.Flush"/>
-    /// writes out what is still in memory and then lets other processes open the file for reading; until then they are
+    /// that begins writes out what is still in memory and then lets other processes open the file for reading; until then they are
     /// told that it is in use.
     /// </summary>
     void Freeze();

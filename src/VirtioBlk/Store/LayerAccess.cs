@@ -8,8 +8,13 @@ internal sealed class LayerAccess(IHostFile file, LayerState state)
     private readonly GracePeriod _writing = new();
     private readonly Lock _locking = new();
     private volatile LayerState _state = state;
+    private volatile int _frozen;
+    private int _freezes;
 
     public LayerState State => _state;
+
+    /// <summary>The number of the freeze whose writes have all ended; 0 while there may be writes.</summary>
+    public int Frozen => _frozen;
 
     /// <summary>A write is under way until the result is disposed.</summary>
     /// <exception cref="DiskException">The layer takes no writes.</exception>
@@ -24,16 +29,21 @@ internal sealed class LayerAccess(IHostFile file, LayerState state)
     /// <summary>No write begins from now on, and those that had begun have ended.</summary>
     public void Freeze()
     {
+        bool isNew = _state.TakesWrites();
         _state = _state.Freeze();
         _writing.Wait();
+        if (isNew) _frozen = ++_freezes;
     }
 
     /// <summary>The file has everything: of a frozen layer others may read it now.</summary>
-    public void Share()
+    /// <param name="frozen">
+    /// What <see cref="Frozen"/> was when the flush began. One that began earlier need not have written what came since.
+    /// </param>
+    public void Share(int frozen)
     {
         lock (_locking)
         {
-            if (_state == LayerState.Frozen) file.Lock(DiskLock.Shared);
+            if (frozen != 0 && frozen == _frozen) file.Lock(DiskLock.Shared);
         }
     }
 
@@ -55,6 +65,7 @@ internal sealed class LayerAccess(IHostFile file, LayerState state)
                 throw;
             }
 
+            _frozen = 0;
             _state = LayerState.Thawed;
         }
     }

@@ -300,7 +300,8 @@ public sealed class Qcow2Image : IDiskLayer
 
     private void FlushThis()
     {
+        int frozen = _access.Frozen;
         _meta.WriteBack.Run(durable: true);
-        _access.Share();
+        _access.Share(frozen);
     }
 }

@@ -114,8 +114,9 @@ public sealed class RawDisk : IDiskLayer
     /// <inheritdoc/>
     public void Flush()
     {
+        int frozen = _access.Frozen;
         _file.Sync();
-        _access.Share();
+        _access.Share(frozen);
     }
 
     /// <inheritdoc/>
