@@ -210,6 +210,44 @@ public sealed class RawDiskTests : IDisposable
         }
     }
 
+    /// <summary>Such a device frees and zeroes whole sectors only; the guest has been told of 512 bytes.</summary>
+    [Fact]
+    public void A_block_device_of_larger_sectors_zeroes_what_the_guest_asks_for()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess && File.Exists("/dev/loop-control"), "no loop devices here");
+        (int status, string output) = Qemu.Run("losetup", ["-f", "--show", "-b", "4096", NewFile(8 << 20)]);
+        Assert.True(status == 0, output);
+        string device = output.Trim();
+        try
+        {
+            using RawDisk disk = RawDisk.Open(device, readOnly: false);
+            disk.WritePattern(0, 1 << 20, 6);
+            disk.WriteZeroes(512, 8192, mayUnmap: true);
+            disk.WriteZeroes(16896, 8192, mayUnmap: false);
+            disk.Discard(32768 + 512, 512);
+            byte[] expected = DiskIo.Pattern(32768, 6);
+            expected.AsSpan(512, 8192).Clear();
+            expected.AsSpan(16896, 8192).Clear();
+            Assert.Equal(expected, disk.ReadBytes(0, 32768));
+        }
+        finally
+        {
+            Assert.Equal(0, Qemu.Run("losetup", ["-d", device]).Status);
+        }
+    }
+
+    /// <summary>Nothing relies on it: what must read as zeros is written where it fails.</summary>
+    [Fact]
+    public void Space_that_cannot_be_given_back_is_no_error_whatever_the_host_says()
+    {
+        using HostFile file = HostFile.Open(NewFile(1 << 20), writable: true, DiskLock.Exclusive);
+        Assert.True(file.TryPunch(0, 4096));
+        const long beyondAnyFile = long.MaxValue - 8191;
+        Assert.False(file.TryPunch(beyondAnyFile, 4096)); // EFBIG
+        Assert.False(file.TryZero(beyondAnyFile, 4096));
+        Assert.False(file.TryPunch(0, 0)); // EINVAL
+    }
+
     private string NewFile(long bytes)
     {
         string path = _folder["disk.raw"];

@@ -118,8 +118,6 @@ public static unsafe partial class Libc
     public const int ENOSPC = 28;
     /// <summary>errno: read-only file system.</summary>
     public const int EROFS = 30;
-    /// <summary>errno: operation not supported.</summary>
-    public const int EOPNOTSUPP = 95;
 
     /// <summary>ioctl(2) with one pointer-sized argument.</summary>
     [LibraryImport(Lib, SetLastError = true)]

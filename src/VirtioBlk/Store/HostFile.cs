@@ -221,14 +221,11 @@ internal sealed unsafe class HostFile : IHostFile
 
     private bool TryAllocate(int mode, long offset, long length)
     {
-        if (Libc.fallocate(Writer.Fd, mode, offset, length) == 0)
-        {
-            Volatile.Write(ref _unsynced, 1);
-            return true;
-        }
-
-        LibcException e = LibcException.FromLastError("fallocate", Path);
-        return e.Errno == Libc.EOPNOTSUPP ? false : throw e;
+        // Why it fails does not matter (it cannot, the range is not in the device's units, no space for its own books): what
+        // must be zeros is written then, and that write says what is wrong.
+        bool done = Libc.fallocate(Writer.Fd, mode, offset, length) == 0;
+        Volatile.Write(ref _unsynced, 1);
+        return done;
     }
 
     private long Transfer(ReadOnlySpan<IoVec> vectors, long offset, SafeFd fd, bool writing)

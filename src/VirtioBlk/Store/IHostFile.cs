@@ -35,11 +35,11 @@ internal interface IHostFile : IDisposable
     void Sync();
 
     /// <summary>Gives the space of a range back; it then reads as zeros.</summary>
-    /// <returns>False where the host cannot do that.</returns>
+    /// <returns>False where the host does not do that, for whatever reason: some of the range may read as zeros.</returns>
     bool TryPunch(long offset, long length);
 
     /// <summary>Makes a range read as zeros, keeping its space.</summary>
-    /// <returns>False where the host cannot do that other than by writing.</returns>
+    /// <returns>False where the host does not do that other than by writing, as above.</returns>
     bool TryZero(long offset, long length);
 
     /// <summary>Allows writing; a second time it does nothing.</summary>

@@ -70,6 +70,7 @@ internal sealed class WriteBack(
             // Only flushes give clusters back that others may use too, and there is one at a time.
             List<ClusterRun> unused;
             lock (gate) unused = [.. refcounts.UsedOnce(run)];
+            // Where that fails they keep their space, and may be taken again all the same.
             foreach (ClusterRun part in unused)
                 file.TryPunch(part.First << geometry.ClusterBits, (long)part.Count << geometry.ClusterBits);
             lock (gate) refcounts.Release(run);
