@@ -1,6 +1,6 @@
-using System.Numerics;
 using CowMemory;
 using Kvm.Interop;
+using VirtioBlk.Store;
 
 namespace VirtioBlk;
 
@@ -16,6 +16,10 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
     private readonly IBlockBackend _below;
     private readonly MemoryFile _file;
     private readonly SafeMapping _mapping;
+    private readonly long _maxBytes;
+
+    // One write grows the file at a time, or together they would take more than there is.
+    private readonly Lock _growing = new();
 
     // Guards _written; the bytes themselves have no order among requests that overlap.
     private readonly Lock _marking = new();
@@ -23,9 +27,13 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
 
     /// <summary>Begins without any writes of its own.</summary>
     /// <param name="below">Where unwritten sectors come from; never written, owned from now on.</param>
+    /// <param name="maxBytes">
+    /// Most memory that writes may take; those for which it does not suffice fail. An OS can write a whole disk while it ends.
+    /// </param>
     /// <exception cref="LibcException">The host refused the memory file.</exception>
-    public DiscardingDisk(IBlockBackend below)
+    public DiscardingDisk(IBlockBackend below, long maxBytes)
     {
+        _maxBytes = maxBytes;
         _below = below;
         LengthBytes = below.LengthBytes;
         _file = MemoryFile.Create("discarded", (ulong)LengthBytes);
@@ -37,22 +45,6 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
 
     /// <inheritdoc/>
     public bool IsReadOnly => false;
-
-    /// <summary>How much has been written over, bytes.</summary>
-    public long DiscardedBytes
-    {
-        get
-        {
-            long sectors = 0;
-            lock (_marking)
-            {
-                foreach (ulong[] chunk in _written.Values)
-                    foreach (ulong word in chunk) sectors += BitOperations.PopCount(word);
-            }
-
-            return sectors * SectorBytes;
-        }
-    }
 
     /// <inheritdoc/>
     public void Read(ReadOnlySpan<IoVec> vectors, long offset)
@@ -78,10 +70,15 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
     public void Write(ReadOnlySpan<IoVec> vectors, long offset)
     {
         long start = offset;
-        foreach (IoVec vector in vectors)
+        lock (_growing)
         {
-            Copy(vector.Base, _mapping.Address + (nint)offset, vector.Length);
-            offset += (long)vector.Length;
+            if (TakenBytes() + IoVecCursor.TotalBytes(vectors) > _maxBytes)
+                throw new IOException($"There is no more memory for discarded writes than {_maxBytes} bytes");
+            foreach (IoVec vector in vectors)
+            {
+                Copy(vector.Base, _mapping.Address + (nint)offset, vector.Length);
+                offset += (long)vector.Length;
+            }
         }
 
         MarkWritten(start, offset - start);
@@ -113,6 +110,15 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
     // disk.
     private static void Copy(nint from, nint to, nuint length) =>
         Buffer.MemoryCopy((void*)from, (void*)to, length, length);
+
+    private long TakenBytes()
+    {
+        StatX status;
+        // SAFETY: statx fills the struct, which has the kernel's size.
+        return Libc.statx(_file.Fd.Fd, "", Libc.AT_EMPTY_PATH, Libc.STATX_BASIC_STATS, &status) == 0
+            ? (long)status.Blocks * 512
+            : throw LibcException.FromLastError("statx");
+    }
 
     private bool IsWritten(long sector)
     {

@@ -102,8 +102,10 @@ public static class ShadowProcess
     {
         string? note = null;
         List<IBlockBackend> persistent = [];
+        // As much for all of them as the guest has memory: what it can have in its caches gets through.
+        long discardedBytes = (long)MachineBuilder.MemoryBytes(begin.Config) / Math.Max(1, begin.Config.PersistentDisks.Count);
         foreach (DiskConfig disk in begin.Config.PersistentDisks)
-            persistent.Add(new DiscardingDisk(RawDisk.Open(disk.Path, readOnly: true, DiskLock.None)));
+            persistent.Add(new DiscardingDisk(RawDisk.Open(disk.Path, readOnly: true, DiskLock.None), discardedBytes));
         using (Machine machine = MachineBuilder.Build(
             host, begin.Config, frozen, MemoryView.Private, disks, persistent, console, turns))
         {
