@@ -30,8 +30,6 @@ public static unsafe partial class Libc
     public const short F_WRLCK = 1;
     /// <summary>Lock type: none.</summary>
     public const short F_UNLCK = 2;
-    /// <summary>Seal: no further seals.</summary>
-    public const int F_SEAL_SEAL = 1;
     /// <summary>Seal: the file cannot shrink.</summary>
     public const int F_SEAL_SHRINK = 2;
     /// <summary>Seal: the file cannot grow.</summary>
@@ -116,8 +114,6 @@ public static unsafe partial class Libc
     public const int EINVAL = 22;
     /// <summary>errno: no space left on device.</summary>
     public const int ENOSPC = 28;
-    /// <summary>errno: read-only file system.</summary>
-    public const int EROFS = 30;
 
     /// <summary>ioctl(2) with one pointer-sized argument.</summary>
     [LibraryImport(Lib, SetLastError = true)]

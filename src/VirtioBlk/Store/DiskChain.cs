@@ -20,55 +20,6 @@ public static class DiskChain
     /// </exception>
     public static IDiskLayer Open(string path, DiskFormat format, bool readOnly) => Open(path, format, readOnly, []);
 
-    /// <summary>Opens a disk whose layers are listed. What the images themselves name is not followed.</summary>
-    /// <param name="layers">The layers, base first. Only the base may be raw.</param>
-    /// <param name="readOnly">Whether the top layer refuses writes.</param>
-    /// <returns>The top layer, which owns the others.</returns>
-    /// <exception cref="DiskException">
-    /// A layer cannot be opened, or disagrees about whether there is one under it.
-    /// </exception>
-    public static IDiskLayer Open(IReadOnlyList<DiskLayerName> layers, bool readOnly)
-    {
-        ArgumentOutOfRangeException.ThrowIfZero(layers.Count);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(layers.Count, MaxDepth);
-        IDiskLayer? below = null;
-        try
-        {
-            for (int i = 0; i < layers.Count; i++) below = OpenOn(below, layers[i], readOnly || i < layers.Count - 1);
-            return below!;
-        }
-        catch
-        {
-            below?.Dispose();
-            throw;
-        }
-    }
-
-    private static IDiskLayer OpenOn(IDiskLayer? below, DiskLayerName layer, bool readOnly)
-    {
-        if (layer.Format == DiskFormat.Raw)
-        {
-            return below is null
-                ? RawDisk.Open(layer.Path, readOnly)
-                : throw new DiskException(layer.Path, "is raw, so it can only be the base of a chain");
-        }
-
-        Qcow2Image image = Qcow2Image.Open(layer.Path, readOnly);
-        if (image.BackingName is null == below is null)
-        {
-            image.Attach(below);
-            return image;
-        }
-
-        using (image)
-        {
-            string problem = below is null
-                ? $"is listed as the base of a chain but has a backing file, {image.BackingName}"
-                : $"is listed on top of {below.Path} but has no backing file";
-            throw new DiskException(layer.Path, DiskException.Printable(problem));
-        }
-    }
-
     private static IDiskLayer Open(string path, DiskFormat format, bool readOnly, List<string> above)
     {
         string full = Path.GetFullPath(path);
