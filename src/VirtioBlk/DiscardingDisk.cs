@@ -12,13 +12,14 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
 {
     private const int SectorBytes = 512;
     private const int ChunkSectors = 2048; // a bitmap for 1 MiB of disk
+    private const long ChunkBytes = ChunkSectors / 8;
 
     private readonly IBlockBackend _below;
     private readonly MemoryFile _file;
     private readonly SafeMapping _mapping;
     private readonly long _maxBytes;
 
-    // One write grows the file at a time, or together they would take more than there is.
+    // One write takes memory at a time, or together they would take more than there is.
     private readonly Lock _growing = new();
 
     // Guards _written; the bytes themselves have no order among requests that overlap.
@@ -72,16 +73,15 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
         long start = offset;
         lock (_growing)
         {
-            if (TakenBytes() + IoVecCursor.TotalBytes(vectors) > _maxBytes)
-                throw new IOException($"There is no more memory for discarded writes than {_maxBytes} bytes");
+            RequireRoom(IoVecCursor.TotalBytes(vectors));
             foreach (IoVec vector in vectors)
             {
                 Copy(vector.Base, _mapping.Address + (nint)offset, vector.Length);
                 offset += (long)vector.Length;
             }
-        }
 
-        MarkWritten(start, offset - start);
+            MarkWritten(start, offset - start);
+        }
     }
 
     /// <inheritdoc/>
@@ -93,9 +93,14 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
     /// <inheritdoc/>
     public void WriteZeroes(long offset, long length, bool mayUnmap)
     {
-        if (Libc.fallocate(_file.Fd.Fd, Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, offset, length) != 0)
-            throw LibcException.FromLastError("fallocate(FALLOC_FL_PUNCH_HOLE)");
-        MarkWritten(offset, length);
+        lock (_growing)
+        {
+            // Zeros take no memory, but knowing where they are does: a disk can be large.
+            RequireRoom(length / (ChunkSectors * SectorBytes) * ChunkBytes);
+            if (Libc.fallocate(_file.Fd.Fd, Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, offset, length) != 0)
+                throw LibcException.FromLastError("fallocate(FALLOC_FL_PUNCH_HOLE)");
+            MarkWritten(offset, length);
+        }
     }
 
     /// <inheritdoc/>
@@ -111,13 +116,14 @@ public sealed unsafe class DiscardingDisk : IBlockBackend
     private static void Copy(nint from, nint to, nuint length) =>
         Buffer.MemoryCopy((void*)from, (void*)to, length, length);
 
-    private long TakenBytes()
+    private void RequireRoom(long bytes)
     {
         StatX status;
         // SAFETY: statx fills the struct, which has the kernel's size.
-        return Libc.statx(_file.Fd.Fd, "", Libc.AT_EMPTY_PATH, Libc.STATX_BASIC_STATS, &status) == 0
-            ? (long)status.Blocks * 512
-            : throw LibcException.FromLastError("statx");
+        if (Libc.statx(_file.Fd.Fd, "", Libc.AT_EMPTY_PATH, Libc.STATX_BASIC_STATS, &status) != 0)
+            throw LibcException.FromLastError("statx");
+        if ((long)status.Blocks * 512 + (_written.Count * ChunkBytes) + bytes > _maxBytes)
+            throw new IOException($"There is no more memory for discarded writes than {_maxBytes} bytes");
     }
 
     private bool IsWritten(long sector)
