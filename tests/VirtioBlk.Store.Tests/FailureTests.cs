@@ -63,6 +63,25 @@ public sealed class FailureTests : IDisposable
     }
 
     [Fact]
+    public void A_backing_whose_name_is_not_durable_is_not_taken()
+    {
+        string path = _folder["a.qcow2"];
+        Qcow2Image.Create(path, DiskBytes, "old", DiskFormat.Raw);
+        using UnreadableBackend before = new(DiskBytes), after = new(DiskBytes);
+        using RecordingFile file = new(path, File.ReadAllBytes(path));
+        using Qcow2Image image = Qcow2Image.Open(file, readOnly: false, before, ownsBacking: false);
+        file.Happened = happened =>
+        {
+            if (happened.Bytes is null) throw new LibcException("fdatasync", Libc.ENOSPC, path);
+        };
+        Assert.Throws<LibcException>(() => image.SetBacking(after, "new", DiskFormat.Raw));
+        Assert.Same(before, image.Backing);
+        file.Happened = null;
+        Assert.Same(before, image.SetBacking(after, "new", DiskFormat.Raw));
+        Assert.Same(after, image.Backing);
+    }
+
+    [Fact]
     public void A_full_host_disk_is_an_error_of_the_write_and_of_nothing_else()
     {
         string path = _folder["a.qcow2"];

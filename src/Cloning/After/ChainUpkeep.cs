@@ -189,26 +189,32 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
     private bool MergeOne(int index, CancellationToken stop)
     {
         SystemDisk disk = chains.Disks[index];
-        using (LayerMerge merge = disk.MergeBelowTop())
-        {
-            for (int step = 0; ; step++)
-            {
-                WaitForTurn();
-                if (stop.IsCancellationRequested) return false;
-                if (step % StepsPerLook == 0) RequireHeadroom(chains.Directory.Layers);
-                bool more = merge.Step();
-                Volatile.Write(ref _done, merge.DoneBytes);
-                if (!more) break;
-            }
-
-            merge.Complete().Dispose();
-        }
-
+        // Whatever came after a merge that the manifest did not take, that one is finished first. Another merge into the same layer would
+        // write there what the merged one, which the manifest still has above it, hides.
+        if (disk.Merged is null && !MergeBelowTop(disk, stop)) return false;
         // The manifest still names the merged layer, and may: the chain reads the same with it and without it. Its file goes last.
-        Layer merged = disk.Layers[^2];
+        Layer merged = disk.Merged!;
         chains.Shorten(index, disk.WithoutMerged());
         Advance(disk.Device.LengthBytes);
         File.Delete(Path.Combine(chains.Directory.Layers, merged.Path));
+        return true;
+    }
+
+    /// <returns>False when it was told to stop before it was done.</returns>
+    private bool MergeBelowTop(SystemDisk disk, CancellationToken stop)
+    {
+        using LayerMerge merge = disk.MergeBelowTop();
+        for (int step = 0; ; step++)
+        {
+            WaitForTurn();
+            if (stop.IsCancellationRequested) return false;
+            if (step % StepsPerLook == 0) RequireHeadroom(chains.Directory.Layers);
+            bool more = merge.Step();
+            Volatile.Write(ref _done, merge.DoneBytes);
+            if (!more) break;
+        }
+
+        merge.Complete().Dispose();
         return true;
     }
 

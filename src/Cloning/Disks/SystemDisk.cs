@@ -96,12 +96,36 @@ public sealed class SystemDisk
         if (!IsReadOnly) _open[^2].Flush();
     }
 
-    /// <summary>Prepares to merge the layer right below the top one into the layer below that.</summary>
-    internal LayerMerge MergeBelowTop() => new(Top);
+    /// <summary>
+    /// The layer that the one above it passes over: its merge is complete, but it is still named here and in the manifest. Null for none.
+    /// </summary>
+    internal Layer? Merged => MergedIndex is int index ? Layers[index] : null;
 
-    /// <summary>The chain without the layer that has been merged, which the caller has closed.</summary>
-    internal SystemDisk WithoutMerged() => new(
-        [.. Layers.SkipLast(2), Layers[^1]], [.. _open[..^2], _open[^1]]);
+    private int? MergedIndex
+    {
+        get
+        {
+            for (int i = _open.Length - 1; i > 0; i--)
+                if (((Qcow2Image)_open[i]).Backing != _open[i - 1]) return i - 1;
+            return null;
+        }
+    }
+
+    /// <summary>Prepares to merge the layer right below the top one into the layer below that, which is one of ours.</summary>
+    internal LayerMerge MergeBelowTop()
+    {
+        // The merge follows the layers' own links. Where those are not this chain, or end in the user's image, it must not begin.
+        if (_open.Length < 4 || MergedIndex is not null) throw new InvalidOperationException("the chain has nothing to merge");
+        return new LayerMerge(Top);
+    }
+
+    /// <summary>The chain without the layer that has been merged, which is closed.</summary>
+    internal SystemDisk WithoutMerged()
+    {
+        int merged = MergedIndex ?? throw new InvalidOperationException("no layer has been merged");
+        return new SystemDisk(
+            [.. Layers.Take(merged), .. Layers.Skip(merged + 1)], [.. _open[..merged], .. _open[(merged + 1)..]]);
+    }
 
     /// <summary>Closes only the top layer: those below belong to another chain as well.</summary>
     public void CloseTop()

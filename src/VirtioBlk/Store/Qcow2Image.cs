@@ -246,23 +246,19 @@ public sealed class Qcow2Image : IDiskLayer
     /// What was under this layer until now: the caller's to dispose, and no call from here is using it any more.
     /// </returns>
     /// <exception cref="DiskException">The layer is not writable, or its header has no room for the name.</exception>
+    /// <exception cref="IOException">The host failed. The layer is still on top of the old one here; the file names either.</exception>
     public IBlockBackend? SetBacking(IBlockBackend? backing, string? backingPath, DiskFormat? backingFormat)
     {
         using GracePeriod.Stay write = _access.Write();
         BackingChange change = BackingChange.Stage(
             _file, _header, backingPath is null ? null : BackingPaths.ForHeader(backingPath), backingFormat);
-        IBlockBackend? old;
         // With flushes kept out the refcount table, whose place is in the same sector, stays where it is.
-        lock (_meta.WriteBack.Flushing)
-        {
-            change.Write();
-            old = _io.Backing;
-            _io.Backing = backing;
-        }
-
-        _meta.InUse.Wait();
-
+        lock (_meta.WriteBack.Flushing) change.Write();
+        // Durable before it is so here: after a failure the old backing still is what this layer is on.
         _file.Sync();
+        IBlockBackend? old = _io.Backing;
+        _io.Backing = backing;
+        _meta.InUse.Wait();
         return old;
     }
 

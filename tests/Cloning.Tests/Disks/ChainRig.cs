@@ -25,6 +25,9 @@ internal sealed class ChainRig : IDiskChains, IDisposable
     public DiskManifest Manifest { get; private set; }
     public SystemDisk Disk => Disks[0];
 
+    /// <summary>Whether the host refuses to replace the manifest by one with so many layers: simulated.</summary>
+    public Predicate<int>? RefusesManifest { get; set; }
+
     /// <summary>Makes a chain of two: a raw base, an empty overlay.</summary>
     public static ChainRig Create(string folder)
     {
@@ -74,6 +77,7 @@ internal sealed class ChainRig : IDiskChains, IDisposable
 
     public void Shorten(int index, SystemDisk disk)
     {
+        if (RefusesManifest?.Invoke(disk.Layers.Count) == true) throw new IOException("simulated: the manifest cannot be replaced");
         DiskManifest next = Manifest with { Chains = [disk.Layers] };
         _file.Replace(next);
         (Disks, Manifest) = ([disk], next);

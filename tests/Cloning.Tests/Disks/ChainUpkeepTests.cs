@@ -138,6 +138,94 @@ public sealed class ChainUpkeepTests : IDisposable
     }
 
     [Fact]
+    public async Task What_the_manifest_does_not_take_is_tried_again_and_nothing_is_merged_into_the_users_image()
+    {
+        int refused = 0;
+        byte[] content;
+        using (ChainRig chain = ChainRig.Create(_folder))
+        {
+            Grow(chain, layers: 4);
+            content = chain.ReadAll();
+            chain.RefusesManifest = _ => refused++ < 2;
+            using ChainUpkeep upkeep =
+                new(chain, new InstanceLog(NullLogger.Instance)) { RetryAfter = TimeSpan.FromMilliseconds(10) };
+            upkeep.Resume();
+            await upkeep.Work.WaitAsync(s_limit, TestContext.Current.CancellationToken);
+            Assert.Equal(3, refused);
+        }
+
+        AssertAtRest(content);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task After_a_merge_that_the_manifest_did_not_take_may_come_a_fork_or_another_process(bool otherProcess)
+    {
+        byte[] content;
+        ChainRig chain = ChainRig.Create(_folder);
+        try
+        {
+            StampedWrites writes = Grow(chain, layers: 4);
+            RefuseRest(chain);
+            Assert.Equal(4, chain.Disk.Layers.Count);
+            if (otherProcess)
+            {
+                chain.Dispose();
+                chain = ChainRig.Open(_folder);
+            }
+
+            // What the merged layer hides in the layers below it is written again, above it.
+            foreach (StampedWrites again in (StampedWrites[])[new(1, 1000), writes])
+            {
+                for (int i = 0; i < 100; i++) again.Next(chain.Disk.Device);
+                if (again != writes) chain.AddLayer();
+            }
+
+            RefuseRest(chain);
+            Assert.Equal(4, chain.Disk.Layers.Count);
+            content = chain.ReadAll();
+        }
+        finally
+        {
+            chain.Dispose();
+        }
+
+        using (chain = ChainRig.Open(_folder))
+        {
+            Assert.True(content.AsSpan().SequenceEqual(chain.ReadAll()), "the manifest names another disk");
+            using ChainUpkeep upkeep = Upkeep(chain);
+            upkeep.Resume();
+            await upkeep.Work.WaitAsync(s_limit, TestContext.Current.CancellationToken);
+        }
+
+        AssertAtRest(content);
+    }
+
+    /// <summary>Lets upkeep merge, on a host that does not take the manifest of a chain at rest.</summary>
+    private static void RefuseRest(ChainRig chain)
+    {
+        Tells log = new();
+        chain.RefusesManifest = layers => layers == ChainUpkeep.RestDepth;
+        using ChainUpkeep upkeep = new(chain, new InstanceLog(log));
+        upkeep.Resume();
+        log.Wait(s_limit);
+    }
+
+    private void AssertAtRest(byte[] content)
+    {
+        using (ChainRig chain = ChainRig.Open(_folder))
+        {
+            Assert.Equal(ChainUpkeep.RestDepth, chain.Disk.Layers.Count);
+            Assert.True(content.AsSpan().SequenceEqual(chain.ReadAll()), "the disk reads otherwise");
+        }
+
+        Assert.Equal(2, Directory.GetFiles(Path.Combine(_folder, "layers")).Length);
+        Assert.False(File.ReadAllBytes(Path.Combine(_folder, "base.img")).AsSpan().ContainsAnyExcept((byte)0), "the user's image was written");
+        ChainRig.AssertSound(_folder, content);
+    }
+
+    [Fact]
     public async Task Pausing_does_not_wait_for_the_merge()
     {
         using ChainRig chain = ChainRig.Create(_folder);
