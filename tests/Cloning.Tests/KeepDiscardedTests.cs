@@ -96,6 +96,30 @@ public sealed class KeepDiscardedTests
         }
     }
 
+    [Fact]
+    public async Task A_copy_that_is_there_and_still_in_the_manifest_is_done()
+    {
+        string folder = Directory.CreateTempSubdirectory("bgkvm-keep-").FullName;
+        try
+        {
+            using ChainRig chain = ChainRig.Create(folder);
+            chain.AddLayer();
+            string place = Directory.CreateDirectory(Path.Combine(folder, "kept")).FullName;
+            KeptDisk kept = new(Path.Combine(place, "disk0.qcow2"), [.. chain.Disk.Layers.SkipLast(1)]);
+            chain.Keep(kept);
+            // As a process leaves it that is killed when it has renamed the copy.
+            Assert.True(After.DiscardedDisks.TryCopy(chain.Directory.Layers, kept, _ => true));
+            byte[] copy = await File.ReadAllBytesAsync(kept.File, TestContext.Current.CancellationToken);
+            Assert.True(After.DiscardedDisks.TryCopy(chain.Directory.Layers, kept, _ => throw new InvalidOperationException("copied again")));
+            Assert.Equal(copy, await File.ReadAllBytesAsync(kept.File, TestContext.Current.CancellationToken));
+            Assert.Equal([kept.File], Directory.GetFiles(place));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     private static unsafe void Write(IBlockBackend disk, byte pattern, long offset, int length)
     {
         byte[] bytes = new byte[length];

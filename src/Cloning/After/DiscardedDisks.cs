@@ -38,7 +38,16 @@ internal static class DiscardedDisks
     /// <returns>Whether it is done.</returns>
     public static bool TryCopy(string layers, KeptDisk kept, Func<ChainCopy, bool> step)
     {
-        if (!Directory.Exists(Path.GetDirectoryName(kept.File))) return true;
+        string directory = Path.GetDirectoryName(kept.File)!;
+        if (!Directory.Exists(directory)) return true;
+        // A copy gets its name when it is finished: only the manifest was not told.
+        if (!File.Exists(kept.File) && !TryCopyAnew(layers, kept, step)) return false;
+        Libc.SyncDirectoryOf(kept.File);
+        return true;
+    }
+
+    private static bool TryCopyAnew(string layers, KeptDisk kept, Func<ChainCopy, bool> step)
+    {
         string unfinished = kept.File + Unfinished;
         File.Delete(unfinished);
         SystemDisk disk = SystemDisk.Open(layers, kept.Layers, readOnly: true);
@@ -60,7 +69,6 @@ internal static class DiscardedDisks
         }
 
         File.Move(unfinished, kept.File);
-        Libc.SyncDirectoryOf(kept.File);
         return true;
     }
 }
