@@ -11,8 +11,9 @@ internal static class Aftermath
     /// <returns>Bytes that the old state had written to system disks since the fork.</returns>
     public static long Run(Instance instance, SwitchResult switched, string lastLine)
     {
-        instance.Log.Tidy(instance.ManifestFile.SyncDirectory);
-        instance.Committed.Set(); // guest flushes may complete from here on
+        bool durable = instance.Log.Tidy(instance.ManifestFile.SyncDirectory);
+        if (durable) instance.Committed.Set(); // guest flushes may complete from here on
+        else instance.Committed.Fail();
         instance.ConsoleHub.Print(System.Text.Encoding.Latin1.GetBytes("\r\n" + lastLine));
         instance.Log.Tidy(switched.OldMachine.Dispose);
         long discarded = 0;
@@ -22,7 +23,8 @@ internal static class Aftermath
             instance.Log.Tidy(disk.CloseTop);
         }
 
-        instance.Log.Tidy(() => Overlays.Delete(instance.Directory, switched.OldManifest, keep: instance.Manifest));
+        // A power cut may bring the old manifest back, until ChainUpkeep or the next background reboot has made this one durable.
+        if (durable) instance.Log.Tidy(() => Overlays.Delete(instance.Directory, switched.OldManifest, keep: instance.Manifest));
         return discarded;
     }
 }

@@ -146,6 +146,7 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
     {
         try
         {
+            chains.Settle();
             while (chains.Manifest.Kept is [KeptDisk disk, ..])
                 if (!KeepOne(disk, stop)) return true;
             kept.Set();

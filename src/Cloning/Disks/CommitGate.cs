@@ -8,8 +8,8 @@ namespace Cloning.Disks;
 /// bring the old manifest back, and with it an OS that never wrote what the FLUSH promised to keep.
 /// </summary>
 /// <param name="disk">The disk; not owned.</param>
-/// <param name="committed">Set while the manifest is durable.</param>
-internal sealed class CommitGate(IBlockBackend disk, ManualResetEventSlim committed) : IBlockBackend
+/// <param name="committed">Whether the manifest is durable.</param>
+internal sealed class CommitGate(IBlockBackend disk, CommitState committed) : IBlockBackend
 {
     /// <inheritdoc/>
     public long LengthBytes => disk.LengthBytes;

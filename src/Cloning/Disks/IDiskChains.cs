@@ -14,6 +14,9 @@ internal interface IDiskChains
     /// <summary>What the manifest on disk says.</summary>
     DiskManifest Manifest { get; }
 
+    /// <summary>Makes the manifest durable, if the host could not do that when it was replaced.</summary>
+    void Settle();
+
     /// <summary>A kept disk has been copied, or given up: from now on the manifest, durably, names it no more.</summary>
     void Release(KeptDisk kept);
 

@@ -19,6 +19,9 @@ public sealed class ManifestFile : IDisposable
         _unproved = directory.Manifest + ".new";
     }
 
+    /// <summary>What makes a file's entry durable: <see cref="Libc.SyncDirectoryOf"/>, where no test simulates another.</summary>
+    internal Action<string> Sync { get; set; } = Libc.SyncDirectoryOf;
+
     /// <summary>Whether the instance has one: it has been started before.</summary>
     public bool Exists => File.Exists(_path);
 
@@ -83,7 +86,7 @@ public sealed class ManifestFile : IDisposable
     public void SyncDirectory()
     {
         ReleaseReplaced();
-        Libc.SyncDirectoryOf(_path);
+        Sync(_path);
     }
 
     /// <summary>Forgets a staged manifest that will not be committed.</summary>

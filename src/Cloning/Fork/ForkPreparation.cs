@@ -64,9 +64,7 @@ internal sealed class ForkPreparation : IDisposable
         Instance instance, RebootRequest request, Action<ShadowHandle> started, CancellationToken cancellation)
     {
         HostResources.Require(instance.Config, instance.Directory);
-        // What an earlier reboot could not undo, because the host refused it then, is undone now.
-        instance.ManifestFile.Replace(instance.Manifest);
-        Overlays.DeleteStrays(instance.Directory, instance.Manifest);
+        instance.SettleManifest();
         Reshare.Now(instance);
         ForkPreparation made = new(instance);
         try

@@ -36,7 +36,6 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         ManifestFile = new ManifestFile(directory);
         BackgroundTurns = new BackgroundTurns(DiskActivity, BackgroundTurns.IdleInterval);
         Upkeep = new ChainUpkeep(this, Log) { Turns = BackgroundTurns };
-        Committed = new ManualResetEventSlim(true);
     }
 
     /// <inheritdoc/>
@@ -55,8 +54,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal int[] PersistentSlots { get; }
     internal InstanceLog Log { get; }
     internal ManifestFile ManifestFile { get; }
-    /// <summary>Set while the manifest on disk is durable.</summary>
-    internal ManualResetEventSlim Committed { get; }
+    /// <summary>Whether the manifest on disk is durable.</summary>
+    internal CommitState Committed { get; } = new();
     internal KvmHost Host { get; private set; } = null!;
     internal ConsoleHub ConsoleHub { get; private set; } = null!;
     internal IReadOnlyList<RawDisk> PersistentDisks { get; private set; } = [];
@@ -273,6 +272,11 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
     DiskManifest IDiskChains.Manifest => Manifest;
 
+    void IDiskChains.Settle()
+    {
+        if (Committed.HasFailed) SettleManifest();
+    }
+
     void IDiskChains.Release(KeptDisk kept)
     {
         KeptDisk[] left = [.. (Manifest.Kept ?? []).Where(other => other != kept)];
@@ -294,6 +298,15 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
     /// <summary>The OS is up: it came up elsewhere.</summary>
     internal void CountAsUp() => _watch!.CountAsReady();
+
+    /// <summary>What an earlier reboot could not undo or finish, because the host refused it then, is done now. Not beside a reboot.</summary>
+    internal void SettleManifest()
+    {
+        // Not only synced: a host that has reported the failure of a sync may have forgotten what was to be synced.
+        ManifestFile.Replace(Manifest);
+        Committed.Set();
+        Overlays.DeleteStrays(Directory, Manifest);
+    }
 
     /// <summary>Ends the guest: by the power button within the limit, else by stopping it.</summary>
     /// <returns>What did not work out, or null.</returns>
@@ -344,6 +357,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     private void OpenAll()
     {
         DiskManifest manifest = ManifestFile.Exists ? ManifestFile.Read() : FirstManifest();
+        // A process that was killed right after a commit has not got to this, and what the manifest before it names is about to go.
+        ManifestFile.SyncDirectory();
         Overlays.DeleteStrays(Directory, manifest);
         _ = ShadowGroups.SweepAsync(new IsolationHost(), Config.Name);
         List<SystemDisk> disks = [];

@@ -69,6 +69,11 @@ internal sealed class ChainRig : IDiskChains, IDisposable
         _file.Replace(Manifest);
     }
 
+    public void Settle()
+    {
+        // Whatever replaces the manifest here makes it durable, or throws.
+    }
+
     public void Release(KeptDisk kept)
     {
         Manifest = Manifest with { Kept = null };

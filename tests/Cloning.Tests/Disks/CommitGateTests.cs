@@ -12,7 +12,8 @@ public sealed class CommitGateTests
     public async Task Only_a_flush_waits_for_the_commit()
     {
         CancellationToken cancelled = TestContext.Current.CancellationToken;
-        using ManualResetEventSlim committed = new(initialState: false);
+        using CommitState committed = new();
+        committed.Reset();
         RecordingDisk disk = new();
         using CommitGate gate = new(disk, committed);
         Task flush = Task.Run(gate.Flush, cancelled);
@@ -28,6 +29,24 @@ public sealed class CommitGateTests
         await flush.WaitAsync(cancelled);
         Assert.Equal("flush", disk.Calls[^1]);
         Assert.Equal((4096, true, true), (gate.LengthBytes, gate.IsReadOnly, gate.IsCrowded));
+    }
+
+    [Fact]
+    public async Task A_flush_fails_while_the_commit_is_known_not_to_be_durable()
+    {
+        CancellationToken cancelled = TestContext.Current.CancellationToken;
+        using CommitState committed = new();
+        committed.Reset();
+        RecordingDisk disk = new();
+        using CommitGate gate = new(disk, committed);
+        Task flush = Task.Run(gate.Flush, cancelled);
+        committed.Fail();
+        await Assert.ThrowsAsync<IOException>(() => flush.WaitAsync(cancelled));
+        Assert.Throws<IOException>(gate.Flush);
+        Assert.Empty(disk.Calls);
+        committed.Set();
+        gate.Flush();
+        Assert.Equal(["flush"], disk.Calls);
     }
 
     /// <summary>A simulated disk that notes what it is asked for.</summary>
