@@ -22,6 +22,9 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
     /// <summary>Layers of a chain at rest.</summary>
     public const int RestDepth = 3;
 
+    /// <summary>With so many layers no background reboot begins before they are merged: it would pause the merging and add another.</summary>
+    public const int MaxDepth = 16;
+
     /// <summary>Space of the host that merging leaves free: the guest's own writes come first.</summary>
     public const long HeadroomBytes = 64L << 20;
 
@@ -74,6 +77,25 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         }
     }
 
+    /// <summary>Returns when every chain may get another layer: at once, but for one of <see cref="MaxDepth"/>, which becomes short first.</summary>
+    /// <exception cref="InstanceException">It did not become short within the limit.</exception>
+    public async Task MakeRoomAsync(TimeSpan limit, CancellationToken cancellation)
+    {
+        if (Depth < MaxDepth) return;
+        try
+        {
+            await Work.WaitAsync(limit, cancellation).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            // One merge may have been enough.
+        }
+
+        if (Depth < MaxDepth) return;
+        string problem = _problem is { } said ? $" ({said})" : "";
+        throw new InstanceException($"a system disk has {Depth} layers, which have to be merged before a background reboot adds another{problem}");
+    }
+
     /// <summary>
     /// Stops; the disks are the caller's alone when this returns. Waits at most for the copying of <see cref="LayerMerge.StepBytes"/>
     /// and for the host to write <see cref="LayerMerge.UnsyncedBytes"/>.
@@ -99,6 +121,8 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
         lock (_gate) _disposed = true;
         _kept.TrySetResult();
     }
+
+    private int Depth => chains.Disks.Select(disk => disk.Layers.Count).DefaultIfEmpty().Max();
 
     private static int Surplus(SystemDisk disk) => disk.IsReadOnly ? 0 : Math.Max(0, disk.Layers.Count - RestDepth);
 

@@ -148,6 +148,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
                 CancelReason = null;
             }
 
+            if (request.Mode == RebootMode.Background) await Upkeep.MakeRoomAsync(request.Timeout, linked.Token).ConfigureAwait(false);
             Upkeep.Pause();
             // A thread of its own: this blocks for as long as an OS takes to boot, which is not what the pool is for.
             RebootReport report = await Task.Factory.StartNew(
