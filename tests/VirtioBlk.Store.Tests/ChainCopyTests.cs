@@ -43,6 +43,23 @@ public sealed class ChainCopyTests : IDisposable
         Assert.True(content.AsSpan().SequenceEqual(Qemu.ReadAll(_folder["kept"], "qcow2", _folder)));
     }
 
+    [Fact]
+    public void Giving_up_never_waits_for_much_to_be_synced()
+    {
+        const int bytes = 3 * ChainCopy.UnsyncedBytes;
+        File.WriteAllBytes(_folder["from"], DiskIo.RandomBytes(bytes, 1));
+        Qcow2Image.Create(_folder["into"], bytes);
+        using RawDisk from = RawDisk.Open(_folder["from"], readOnly: true);
+        long unsynced = 0, most = 0;
+        using RecordingFile file = new(_folder["into"], File.ReadAllBytes(_folder["into"]))
+        {
+            Happened = happened => most = Math.Max(most, unsynced = happened.Bytes is null ? 0 : unsynced + happened.Bytes.Length),
+        };
+        using Qcow2Image into = Qcow2Image.Open(file, readOnly: false, null);
+        Assert.Equal(bytes, Copy(new ChainCopy(from, into)));
+        Assert.InRange(most, ChainCopy.StepBytes, ChainCopy.UnsyncedBytes + (1 << 20)); // and some metadata
+    }
+
     private static long Copy(ChainCopy copy)
     {
         using (copy)

@@ -98,7 +98,8 @@ internal sealed class ChainUpkeep(IDiskChains chains, InstanceLog log) : IDispos
 
     /// <summary>
     /// Stops; the disks are the caller's alone when this returns. Waits at most for the copying of <see cref="LayerMerge.StepBytes"/>
-    /// and for the host to write <see cref="LayerMerge.UnsyncedBytes"/>.
+    /// and for the host to write <see cref="LayerMerge.UnsyncedBytes"/>; at the very end of a merge, also what the guest has written to the
+    /// top layer and not flushed.
     /// </summary>
     public void Pause()
     {

@@ -15,6 +15,9 @@ public sealed unsafe class ChainCopy : IDisposable
     /// <summary>Most data one step copies.</summary>
     public const int StepBytes = 1 << 20;
 
+    /// <summary>Most data that is copied and not yet durable: what giving up, which closes the copy, may have to wait for.</summary>
+    public const int UnsyncedBytes = 16 << 20;
+
     // Zeros are looked for in units of a host page: smaller holes save nothing.
     private const int PageBytes = 4096;
 
@@ -24,6 +27,7 @@ public sealed unsafe class ChainCopy : IDisposable
     private readonly IDiskLayer _from, _into;
     private readonly IBlockBackend? _stop;
     private byte* _buffer;
+    private long _synced;
 
     /// <summary>Prepares a copy.</summary>
     /// <param name="from">The top of the chain; nobody writes it meanwhile.</param>
@@ -67,6 +71,12 @@ public sealed unsafe class ChainCopy : IDisposable
                 length = Math.Min(length, StepBytes);
                 CopyData(DoneBytes, (int)length);
                 DoneBytes += length;
+                if (CopiedBytes - _synced >= UnsyncedBytes)
+                {
+                    _into.Flush();
+                    _synced = CopiedBytes;
+                }
+
                 return true;
             }
 
