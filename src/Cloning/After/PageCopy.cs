@@ -20,7 +20,8 @@ internal static unsafe class PageCopy
     /// <param name="from">From where.</param>
     /// <param name="into">To where.</param>
     /// <param name="turns">Asked before every stretch: memory is not in short supply, but what it takes to copy it may be.</param>
-    public static void All(Machine from, Machine into, IDiskTurns turns)
+    /// <param name="mayGiveUp">Called before every stretch; throws to give up.</param>
+    public static void All(Machine from, Machine into, IDiskTurns turns, Action mayGiveUp)
     {
         long size = (long)from.File.SizeBytes;
         using SafeFd pagemap = new(Libc.open("/proc/self/pagemap", Libc.O_RDONLY | Libc.O_CLOEXEC, 0));
@@ -28,10 +29,11 @@ internal static unsafe class PageCopy
         for (long at = 0; at < size;)
         {
             bool more = from.File.TryNextData(at, out long data, out long hole);
-            CopyTouched(from, into, pagemap, at, data);
+            CopyTouched(from, into, pagemap, at, data, mayGiveUp);
             if (!more) break;
             for (at = data; at < hole; at += StretchBytes)
             {
+                mayGiveUp();
                 turns.Enter();
                 Copy(from, into, at, Math.Min(StretchBytes, hole - at));
                 turns.Leave();
@@ -67,12 +69,13 @@ internal static unsafe class PageCopy
         return false;
     }
 
-    private static void CopyTouched(Machine from, Machine into, SafeFd pagemap, long start, long end)
+    private static void CopyTouched(Machine from, Machine into, SafeFd pagemap, long start, long end, Action mayGiveUp)
     {
         ulong* entries = stackalloc ulong[PagesAtOnce];
         const long page = (long)MemoryLayout.PageSize;
         for (long at = start; at < end; at += PagesAtOnce * page)
         {
+            mayGiveUp();
             long count = Math.Min(PagesAtOnce, (end - at) / page);
             long index = (from.Memory.HostAddress + at) / page;
             // SAFETY: at most PagesAtOnce entries of 8 bytes are asked for.

@@ -58,14 +58,14 @@ internal sealed class ForkPreparation : IDisposable
     /// <param name="instance">The instance.</param>
     /// <param name="request">What is asked for.</param>
     /// <param name="started">Told of the shadow.</param>
-    /// <param name="cancellation">Gives up waiting for the shadow to start.</param>
+    /// <param name="cancellation">Gives up the way back to shared memory, and waiting for the shadow to start.</param>
     /// <exception cref="Exception">The host lacks something; the message says what.</exception>
     public static ForkPreparation Make(
         Instance instance, RebootRequest request, Action<ShadowHandle> started, CancellationToken cancellation)
     {
         HostResources.Require(instance.Config, instance.Directory);
         instance.SettleManifest();
-        Reshare.Now(instance);
+        Reshare.Now(instance, cancellation);
         ForkPreparation made = new(instance);
         try
         {

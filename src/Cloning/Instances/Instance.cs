@@ -24,6 +24,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     private CancellationTokenSource? _reboot;
     private RebootReport? _lastReport;
     private InstanceState _state = InstanceState.Booting;
+    private readonly BackgroundTurns _turns;
     private bool _powerOffMeansReboot;
     private int _generation;
 
@@ -34,7 +35,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         (SystemSlots, PersistentSlots) = (config.Slots(persistent: false), config.Slots(persistent: true));
         Log = new InstanceLog(logger);
         ManifestFile = new ManifestFile(directory);
-        BackgroundTurns = new BackgroundTurns(DiskActivity, BackgroundTurns.IdleInterval);
+        BackgroundTurns = _turns = new BackgroundTurns(DiskActivity, VirtioBlk.Turns.BackgroundTurns.IdleInterval);
         Upkeep = new ChainUpkeep(this, Log) { Turns = BackgroundTurns };
     }
 
@@ -66,8 +67,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal RebootPhase? Phase { get; set; }
     /// <summary>The guest's use of the host's disks: the shadow, and what else can wait, looks at it.</summary>
     internal DiskActivity DiskActivity { get; } = DiskActivity.Create();
-    /// <summary>Turns of what this process has to do that can wait.</summary>
-    internal BackgroundTurns BackgroundTurns { get; }
+    /// <summary>Turns of what this process has to do that can wait. Set by tests alone.</summary>
+    internal IDiskTurns BackgroundTurns { get; set; }
     internal int? ShadowPid { get; set; }
     internal IsolationReport? Isolation { get; set; }
     internal string? CancelReason { get; private set; }
@@ -237,7 +238,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         ConsoleHub?.Dispose();
         ManifestFile.Dispose();
         Host?.Dispose();
-        BackgroundTurns.Dispose();
+        _turns.Dispose();
         DiskActivity.Dispose();
     }
 
