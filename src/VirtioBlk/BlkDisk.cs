@@ -70,6 +70,9 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
             case BlkRequestType.GetId:
                 AnswerSerial(run.Data);
                 return true;
+            case var _ when Backend.AnswersAtOnce:
+                DoNow(run, scratch);
+                return true;
             case BlkRequestType.In or BlkRequestType.Out:
                 try
                 {
@@ -145,7 +148,7 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
     }
 
     /// <summary>Whether a run is to be flushed after it was done (or is nothing but a flush).</summary>
-    public bool NeedsFlush(BlkRequest run) => run.Type switch
+    public bool NeedsFlush(BlkRequest run) => !Backend.AnswersAtOnce && run.Type switch
     {
         BlkRequestType.Flush => true,
         BlkRequestType.Out => WriteThrough && run.DataLength != 0,

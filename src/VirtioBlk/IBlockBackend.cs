@@ -25,6 +25,12 @@ public interface IBlockBackend : IDisposable
     /// </summary>
     bool IsCrowded => false;
 
+    /// <summary>
+    /// Whether it answers everything out of itself: no request waits for a turn, a worker or a flush, and none that was
+    /// made of it is left to another disk.
+    /// </summary>
+    bool AnswersAtOnce => false;
+
     /// <summary>Fills memory from the disk.</summary>
     void Read(ReadOnlySpan<IoVec> vectors, long offset);
 

@@ -19,6 +19,9 @@ public sealed class SealedDisk : IBlockBackend
     public bool IsReadOnly => false;
 
     /// <inheritdoc/>
+    public bool AnswersAtOnce => true;
+
+    /// <inheritdoc/>
     public void Read(ReadOnlySpan<IoVec> vectors, long offset) => IoVecCursor.Clear(vectors);
 
     /// <inheritdoc/>

@@ -157,7 +157,9 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     }
 
     /// <summary>
-    /// Gives the device another disk, between two requests. Whether it offers to be read-only does not change.
+    /// Gives the device another disk, between two requests. Whether it offers to be read-only does not change. What
+    /// waits in the queues is for the new disk, unless the old one answers at once: a write that a
+    /// <see cref="SealedDisk"/> is to refuse must not be found by the disk that takes its place.
     /// </summary>
     /// <param name="backend">The disk from now on.</param>
     /// <param name="notify">
@@ -170,6 +172,7 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
         {
             Stop();
             IBlockBackend old = _disk.Backend;
+            if (old.AnswersAtOnce) foreach (BlkQueue queue in _queues) queue.AnswerPending();
             lock (_flushing) _disk.Backend = backend;
             if (backend.LengthBytes != old.LengthBytes)
             {

@@ -1,3 +1,4 @@
+using CowMemory;
 using TestKit.Disks;
 using TestKit.Virtio;
 using Virtio;
@@ -39,6 +40,47 @@ public sealed class SetBackendTests
         Assert.Equal(BlkRig.DiskSectors, blk.Capacity);
         Assert.Equal(BlkDriver.Ok, blk.Write(100, new byte[512]));
         Assert.False(disk.IsDisposed);
+    }
+
+    [Theory(DisplayName = "What the driver asked of the sealed disk is refused by it, also when the next one is there already")]
+    [InlineData(BlkDriver.Out, false)]
+    [InlineData(BlkDriver.Out, true)]
+    [InlineData(BlkDriver.WriteZeroes, false)]
+    [InlineData(BlkDriver.Discard, true)]
+    public void A_request_that_waits_while_the_disk_is_unsealed(uint type, bool move)
+    {
+        using TestMemory memory = new();
+        using SealedDisk sealedDisk = new();
+        using VirtioBlkDevice device = new(sealedDisk, "persistent0", "blk1"), next = new(sealedDisk, "persistent0", "blk1");
+        TestLine line = new();
+        VirtioMmioTransport transport = new(device, memory.Memory, line), nextTransport = new(next, memory.Memory, line);
+        MockDriver driver = new(transport, memory, line);
+        BlkDriver blk = new(driver);
+        driver.Start();
+        transport.Suspend();
+        Gpa status = blk.NewStatus();
+        byte[] data = new byte[512];
+        if (type != BlkDriver.Out) data = [.. new byte[8], 1, .. new byte[7]]; // sector 0, one sector
+        driver.Queue.Add(
+            DriverBuffer.Readable(memory.Place(blk.Header(type, 0)), 16),
+            DriverBuffer.Readable(memory.Place(data), (uint)data.Length),
+            DriverBuffer.Writable(status, 1));
+        driver.Kick();
+        if (move)
+        {
+            nextTransport.Load(transport.Save());
+            driver.Registers = nextTransport;
+        }
+
+        MemoryDisk disk = new(BlkRig.DiskBytes);
+        disk.Bytes.AsSpan().Fill(7);
+        (move ? next : device).SetBackend(disk, notify: true);
+        (move ? nextTransport : transport).Resume();
+        driver.WaitUsed();
+        Assert.Equal(BlkDriver.IoError, blk.StatusAt(status));
+        Assert.Equal((0, 0, 0), (disk.Writes, disk.Discards.Count, disk.Zeroes.Count));
+        Assert.Equal(BlkDriver.Ok, blk.Write(0, new byte[512]));
+        Assert.Equal(1, disk.Writes);
     }
 
     [Fact]

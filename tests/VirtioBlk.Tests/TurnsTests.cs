@@ -137,6 +137,25 @@ public sealed class TurnsTests : IDisposable
         Assert.Equal((turns, turns), (counted.Entered, counted.Left));
     }
 
+    [Theory]
+    [InlineData(BlkDriver.In, BlkDriver.Ok)]
+    [InlineData(BlkDriver.Out, BlkDriver.IoError)]
+    [InlineData(BlkDriver.Flush, BlkDriver.Ok)]
+    public void A_sealed_disk_needs_no_turn(uint type, byte expected)
+    {
+        CountedTurns counted = new();
+        using BlkRig rig = new(turns: counted);
+        using SealedDisk sealedDisk = new();
+        rig.Device.SetBackend(sealedDisk, notify: false);
+        byte status = type switch
+        {
+            BlkDriver.In => rig.Blk.Read(0, new byte[512]),
+            BlkDriver.Out => rig.Blk.Write(0, new byte[512]),
+            _ => rig.Blk.Send(type, 0).Status,
+        };
+        Assert.Equal((expected, 0), (status, counted.Entered));
+    }
+
     public void Dispose() => _foreground.Dispose();
 
     private static long Ago(TimeSpan time) => Stopwatch.GetTimestamp() - (long)(time.TotalSeconds * Stopwatch.Frequency);
