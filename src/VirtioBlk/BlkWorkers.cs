@@ -49,7 +49,14 @@ internal sealed class BlkWorkers
             }
             else if (_started < _threads.Length)
             {
-                StartThread();
+                try
+                {
+                    StartThread();
+                }
+                catch (OutOfMemoryException)
+                {
+                    // The host's limit of threads. The first one has been there from the start, so the run has its turn.
+                }
             }
         }
     }
