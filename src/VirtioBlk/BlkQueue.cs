@@ -51,7 +51,15 @@ internal sealed class BlkQueue
         _movers = movers;
         _flusher = flusher;
         _thread = new Thread(Work, StackBytes) { Name = threadName, IsBackground = true };
-        _thread.Start();
+        try
+        {
+            _thread.Start();
+        }
+        catch
+        {
+            Notification.Dispose();
+            throw;
+        }
     }
 
     /// <summary>What the driver's notification signals and the thread waits for.</summary>

@@ -21,7 +21,7 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     private readonly object _flushing = new(); // held during a flush, the guest's or ours
     private readonly BlkDisk _disk;
     private readonly BlkQueue[] _queues;
-    private readonly BlkWorkers _movers, _flusher;
+    private readonly BlkWorkers? _movers, _flusher; // null only where making them has failed
     private volatile BlkConfig _config;
     private volatile bool _writeBack = true;
     private ulong _features; // negotiated
@@ -37,6 +37,7 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     /// <param name="queues">How many request queues it has, 1 to 256: one a vCPU.</param>
     /// <param name="turns">Asked before the host's disks are used; null: its turn is always.</param>
     /// <exception cref="LibcException">The process is out of descriptors.</exception>
+    /// <exception cref="OutOfMemoryException">The host gives no further thread.</exception>
     public VirtioBlkDevice(IBlockBackend backend, string serial, string name, int queues = 1, IDiskTurns? turns = null)
     {
         if (serial.Length > BlkConfig.SerialBytes || !Ascii.IsValid(serial))
@@ -50,10 +51,19 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
         Features = BlkFeatures.SegmentMax | BlkFeatures.BlockSize | BlkFeatures.Topology | BlkFeatures.Flush
             | BlkFeatures.ConfigWriteCache | (queues > 1 ? BlkFeatures.MultiQueue : 0)
             | (backend.IsReadOnly ? BlkFeatures.ReadOnly : BlkFeatures.Discard | BlkFeatures.WriteZeroes);
-        _movers = new BlkWorkers($"{name}-io", MostMovers, together: false, Move);
-        _flusher = new BlkWorkers($"{name}-fl", 1, together: true, (runs, _) => Flush(runs));
         _queues = new BlkQueue[queues];
-        for (int i = 0; i < queues; i++) _queues[i] = new BlkQueue(_disk, _movers, _flusher, $"{name}-q{i}");
+        try
+        {
+            _movers = new BlkWorkers($"{name}-io", MostMovers, together: false, Move);
+            _flusher = new BlkWorkers($"{name}-fl", 1, together: true, (runs, _) => Flush(runs));
+            for (int i = 0; i < queues; i++) _queues[i] = new BlkQueue(_disk, _movers, _flusher, $"{name}-q{i}");
+        }
+        catch
+        {
+            End();
+            throw;
+        }
+
         Notifications = [.. _queues.Select(queue => queue.Notification)];
     }
 
@@ -189,9 +199,15 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     public void Dispose()
     {
         Suspend();
-        _movers.End();
-        _flusher.End();
-        foreach (BlkQueue queue in _queues) queue.End();
+        End();
+    }
+
+    /// <summary>Ends what there is: the constructor may have failed half-way.</summary>
+    private void End()
+    {
+        _movers?.End();
+        _flusher?.End();
+        foreach (BlkQueue? queue in _queues) queue?.End();
     }
 
     private void SetWriteBack(bool on)

@@ -319,11 +319,23 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     }
 
     /// <summary>Boots the instance on a new machine, in the place of the one it has.</summary>
-    /// <param name="next">Built and loaded already: what can go wrong went wrong before the old one was touched.</param>
+    /// <param name="next">
+    /// Built and loaded already: what can go wrong went wrong before the old one was touched. Owned from now on, also when this throws.
+    /// </param>
+    /// <exception cref="TimeoutException">The old one did not stop: it runs on.</exception>
     internal BootWatch BootAgain(Machine next)
     {
         Machine old = Machine;
-        old.Pause();
+        try
+        {
+            old.Pause();
+        }
+        catch
+        {
+            next.Dispose();
+            throw;
+        }
+
         ConsoleHub.Connect(null);
         old.Dispose();
         lock (_gate)

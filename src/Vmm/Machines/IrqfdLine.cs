@@ -8,7 +8,18 @@ internal sealed class IrqfdLine : IInterruptLine, IDisposable
 {
     private readonly EventFd _event = EventFd.Create(nonBlocking: true);
 
-    internal IrqfdLine(KvmVm vm, uint gsi) => vm.WireInterrupt(_event, gsi);
+    internal IrqfdLine(KvmVm vm, uint gsi)
+    {
+        try
+        {
+            vm.WireInterrupt(_event, gsi);
+        }
+        catch
+        {
+            _event.Dispose();
+            throw;
+        }
+    }
 
     /// <inheritdoc/>
     public void Raise() => _event.Signal();

@@ -44,39 +44,49 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     /// <param name="file">Its memory; owned from now on, also when this throws.</param>
     /// <param name="view">How it maps that memory.</param>
     /// <exception cref="LibcException">The host refused something.</exception>
+    /// <exception cref="OutOfMemoryException">The host gives no further thread.</exception>
     public Machine(KvmHost host, MachineSpec spec, MemoryFile file, MemoryView view)
     {
         Spec = spec;
         File = file;
-        Memory = GuestMemory.Map(file, new MemoryLayout(file.SizeBytes), view);
-        _vm = new KvmVm(host, Memory);
-
-        _console = new Serial8250(Line(PlatformMap.Com1Gsi), spec.Console);
-        _channel = new Serial8250(Line(PlatformMap.Com2Gsi), spec.Channel ?? NoOutput.s_instance);
-        _cmos = new Cmos(TimeProvider.System, Memory.Layout, spec.Cpus);
-        _i8042 = new I8042(this);
-        _controlA = ResetRegister.SystemControlA(this);
-        _chipset = ResetRegister.ChipsetControl(this);
-        _acpi = new AcpiDevice(Line(PlatformMap.AcpiGsi), this);
-        _tables = AcpiTables.For(new AcpiDescription(spec.Cpus, spec.Disks.Count));
-        _fwCfg = FirmwareItems.Describe(spec, Memory, _tables);
-        _ports = new PortBus(
-            new PortRange(PlatformMap.Com1Port, PlatformMap.SerialPorts, _console),
-            new PortRange(PlatformMap.Com2Port, PlatformMap.SerialPorts, _channel),
-            new PortRange(PlatformMap.CmosPort, PlatformMap.CmosPorts, _cmos),
-            new PortRange(PlatformMap.I8042Port, PlatformMap.I8042Ports, _i8042),
-            new PortRange(PlatformMap.SystemControlPort, 1, _controlA),
-            new PortRange(PlatformMap.FwCfgPort, FwCfg.Ports, _fwCfg),
-            new PortRange(PlatformMap.ResetControlPort, 1, _chipset));
-
         _disks = new VirtioBlkDevice[spec.Disks.Count];
         _transports = new VirtioMmioTransport[spec.Disks.Count];
-        List<MmioRange> windows = [new MmioRange(PlatformMap.AcpiBase, PlatformMap.AcpiSize, _acpi)];
-        for (int i = 0; i < _disks.Length; i++) windows.Add(AddDisk(i, spec.Disks[i]));
-        _mmio = new MmioBus(windows);
-
         _vcpus = new Vcpu[spec.Cpus];
-        for (int i = 0; i < _vcpus.Length; i++) _vcpus[i] = new Vcpu(host, _vm.Fd, i, spec.Cpus, this);
+        try
+        {
+            Memory = GuestMemory.Map(file, new MemoryLayout(file.SizeBytes), view);
+            _vm = new KvmVm(host, Memory);
+
+            _console = new Serial8250(Line(PlatformMap.Com1Gsi), spec.Console);
+            _channel = new Serial8250(Line(PlatformMap.Com2Gsi), spec.Channel ?? NoOutput.s_instance);
+            _cmos = new Cmos(TimeProvider.System, Memory.Layout, spec.Cpus);
+            _i8042 = new I8042(this);
+            _controlA = ResetRegister.SystemControlA(this);
+            _chipset = ResetRegister.ChipsetControl(this);
+            _acpi = new AcpiDevice(Line(PlatformMap.AcpiGsi), this);
+            _tables = AcpiTables.For(new AcpiDescription(spec.Cpus, spec.Disks.Count));
+            _fwCfg = FirmwareItems.Describe(spec, Memory, _tables);
+            _ports = new PortBus(
+                new PortRange(PlatformMap.Com1Port, PlatformMap.SerialPorts, _console),
+                new PortRange(PlatformMap.Com2Port, PlatformMap.SerialPorts, _channel),
+                new PortRange(PlatformMap.CmosPort, PlatformMap.CmosPorts, _cmos),
+                new PortRange(PlatformMap.I8042Port, PlatformMap.I8042Ports, _i8042),
+                new PortRange(PlatformMap.SystemControlPort, 1, _controlA),
+                new PortRange(PlatformMap.FwCfgPort, FwCfg.Ports, _fwCfg),
+                new PortRange(PlatformMap.ResetControlPort, 1, _chipset));
+
+            List<MmioRange> windows = [new MmioRange(PlatformMap.AcpiBase, PlatformMap.AcpiSize, _acpi)];
+            for (int i = 0; i < _disks.Length; i++) windows.Add(AddDisk(i, spec.Disks[i]));
+            _mmio = new MmioBus(windows);
+
+            for (int i = 0; i < _vcpus.Length; i++) _vcpus[i] = new Vcpu(host, _vm.Fd, i, spec.Cpus, this);
+        }
+        catch
+        {
+            // A thread that has been started keeps everything alive that it can reach, the whole machine.
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>What it consists of.</summary>
@@ -285,15 +295,15 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     /// <inheritdoc/>
     public void RequestPowerOff() => End(new MachineExit(MachineExitKind.PowerOff, "the guest switched itself off"));
 
-    /// <summary>Stops everything and gives it all back, the memory too.</summary>
+    /// <summary>Stops everything and gives it all back, the memory too. What is missing was not made any more: the constructor failed.</summary>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, true)) return;
         foreach (Vcpu? vcpu in _vcpus) vcpu?.Dispose();
-        foreach (VirtioBlkDevice disk in _disks) disk.Dispose();
-        _vm.Dispose();
+        foreach (VirtioBlkDevice? disk in _disks) disk?.Dispose();
+        _vm?.Dispose();
         foreach (IrqfdLine line in _lines) line.Dispose();
-        Memory.Dispose();
+        Memory?.Dispose();
         File.Dispose();
     }
 
@@ -366,12 +376,11 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
 
     private MmioRange AddDisk(int index, DiskSlot slot)
     {
-        VirtioBlkDevice device = new(slot.Backend, slot.Serial, $"blk{index}", Spec.Cpus, slot.Turns);
+        VirtioBlkDevice device = _disks[index] = new(slot.Backend, slot.Serial, $"blk{index}", Spec.Cpus, slot.Turns);
         VirtioMmioTransport transport = new(device, Memory, Line(PlatformMap.VirtioGsi(index)));
         ulong window = PlatformMap.VirtioWindow(index);
         for (int queue = 0; queue < transport.Notifications.Count; queue++)
             _vm.WireNotification(transport.Notifications[queue], window + VirtioMmioTransport.QueueNotifyOffset, (uint)queue);
-        _disks[index] = device;
         _transports[index] = transport;
         return new MmioRange(window, PlatformMap.VirtioSize, transport);
     }

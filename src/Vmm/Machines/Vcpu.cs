@@ -41,17 +41,26 @@ public sealed class Vcpu : IDisposable
     {
         Index = index;
         _exits = exits;
-        _fd = new VcpuFd(vm.Call(KvmIoctls.KVM_CREATE_VCPU, (nuint)index));
-        _run = new KvmRun(_fd, host.RunPageSize);
-        GuestCpuid.Set(_fd, host, index, count);
         _msrs = new FamBuffer<KvmMsrs, KvmMsrEntry>(host.SavedMsrs.Length);
         _msrs.Header.Count = (uint)host.SavedMsrs.Length;
         for (int i = 0; i < host.SavedMsrs.Length; i++) _msrs.Entries[i].Index = host.SavedMsrs[i];
         _nothingBlocked.Header.Length = sizeof(ulong);
-        _hasTscOffset = HasTscOffset();
-        _hasSregs2 = host.Check(KvmCap.Sregs2) != 0;
         _thread = new Thread(ThreadMain, 256 * 1024) { Name = $"vcpu{index}", IsBackground = true };
-        _thread.Start();
+        try
+        {
+            _fd = new VcpuFd(vm.Call(KvmIoctls.KVM_CREATE_VCPU, (nuint)index));
+            _run = new KvmRun(_fd, host.RunPageSize);
+            GuestCpuid.Set(_fd, host, index, count);
+            _hasTscOffset = HasTscOffset();
+            _hasSregs2 = host.Check(KvmCap.Sregs2) != 0;
+            _thread.Start();
+        }
+        catch
+        {
+            Release();
+            throw;
+        }
+
         _paused.Wait();
     }
 
@@ -189,8 +198,14 @@ public sealed class Vcpu : IDisposable
         RequestPause();
         _resume.Set();
         _thread.Join();
-        _run.Dispose();
-        _fd.Dispose();
+        Release();
+    }
+
+    /// <summary>Gives back what there is: the constructor may have failed half-way.</summary>
+    private void Release()
+    {
+        _run?.Dispose();
+        _fd?.Dispose();
         _msrs.Dispose();
         _nothingBlocked.Dispose();
         _resume.Dispose();
