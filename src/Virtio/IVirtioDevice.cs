@@ -60,7 +60,9 @@ public interface IVirtioDevice
     /// complete. Short, it is part of the pauses. Lasts until <see cref="Resume"/>, also over <see cref="Activate"/> and
     /// <see cref="Deactivate"/>.
     /// </summary>
-    void Suspend();
+    /// <param name="limit">When to give up, in milliseconds of <see cref="Environment.TickCount64"/>.</param>
+    /// <returns>False when the limit has come first: <see cref="Resume"/> takes it back.</returns>
+    bool Suspend(long limit = long.MaxValue);
 
     /// <summary>Goes on after <see cref="Suspend"/>, looking at every queue once.</summary>
     void Resume();

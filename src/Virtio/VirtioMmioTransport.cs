@@ -117,11 +117,7 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
     }
 
     /// <summary>Stops the device between two requests (<see cref="IVirtioDevice.Suspend"/>).</summary>
-    public void Suspend()
-    {
-        _suspended = true;
-        _device.Suspend();
-    }
+    public bool Suspend(long limit = long.MaxValue) => _suspended = _device.Suspend(limit);
 
     /// <summary>
     /// Lets the device go on. It looks at its queues once, and an interrupt that the driver has not acknowledged is

@@ -103,13 +103,21 @@ internal sealed class BlkQueue
     /// Begins nothing more and waits for what moves: afterwards neither memory nor disk is touched, and the ring's state
     /// is complete.
     /// </summary>
-    public void Stop()
+    /// <param name="limit">When to give up, in milliseconds of <see cref="Environment.TickCount64"/>.</param>
+    /// <returns>False when the limit has come first: <see cref="Go"/> takes it back.</returns>
+    public bool Stop(long limit)
     {
         lock (_gate)
         {
             _stopped = true;
-            while (_moving != 0) Monitor.Wait(_gate);
-            if (_handed == 0) return;
+            while (_moving != 0)
+            {
+                long left = limit - Environment.TickCount64;
+                if (left <= 0) return false;
+                Monitor.Wait(_gate, (int)Math.Min(left, int.MaxValue));
+            }
+
+            if (_handed == 0) return true;
             foreach (BlkRequest request in _requests)
             {
                 if (!request.IsHanded) continue;
@@ -121,6 +129,7 @@ internal sealed class BlkQueue
             _handed = 0;
             FreeAll(_movers.Remove(this));
             FreeAll(_flusher.Remove(this));
+            return true;
         }
     }
 

@@ -136,12 +136,12 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Suspend()
+    public bool Suspend(long limit = long.MaxValue)
     {
         lock (_control)
         {
             _suspended = true;
-            Stop();
+            return Stop(limit);
         }
     }
 
@@ -218,10 +218,11 @@ public sealed class VirtioBlkDevice : IVirtioDevice, IDisposable
     }
 
     /// <summary>The queues stop together: all finish what they have begun at the same time.</summary>
-    private void Stop()
+    private bool Stop(long limit = long.MaxValue)
     {
         foreach (BlkQueue queue in _queues) queue.BeginStop();
-        foreach (BlkQueue queue in _queues) queue.Stop();
+        foreach (BlkQueue queue in _queues) if (!queue.Stop(limit)) return false;
+        return true;
     }
 
     private void GoUnlessSuspended()

@@ -1,7 +1,11 @@
 using CowMemory;
 using Kvm.Interop;
 using Pauses;
+using TestKit.Disks;
 using TestKit.Guests;
+using VirtioBlk;
+using Vmm.Boot;
+using Vmm.Devices;
 using Vmm.Machines;
 using Xunit;
 
@@ -78,7 +82,7 @@ public sealed class PauseTests : IDisposable
         guest.Post(WorkerCommand.Report);
         busy.Wait(TestContext.Current.CancellationToken);
 
-        Assert.Throws<TimeoutException>(guest.Machine.Pause);
+        Assert.Throws<TimeoutException>(() => guest.Machine.Pause());
         guest.AwaitOthersCounting(); // it had parked
         Volatile.Write(ref hold, false);
         release.Set();
@@ -94,5 +98,55 @@ public sealed class PauseTests : IDisposable
         }
 
         guest.AwaitCounting();
+    }
+
+    [Fact]
+    public async Task A_pause_that_waits_for_a_stalled_disk_is_taken_back()
+    {
+        using ManualResetEventSlim begun = new(), release = new();
+        FaultInjectingDisk disk = new(new MemoryDisk((TinyOs.ReadSector + 1) * 512));
+        disk.Before = (operation, _) =>
+        {
+            if (operation != nameof(IBlockBackend.Write)) return;
+            begun.Set();
+            release.Wait();
+        };
+        Prompt console = new();
+        MemoryFile memory = MemoryFile.Create("stalled", MemoryBytes);
+        using Machine machine = new(_host, new MachineSpec(1, [new DiskSlot(disk, "stalled")], console), memory, MemoryView.Shared);
+        string kernel = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(kernel, TinyOs.Kernel('1', MemoryBytes));
+            machine.Boot(new LinuxBootConfig(kernel, InitrdPath: null, CommandLine: ""));
+            machine.Run();
+            begun.Wait(TestContext.Current.CancellationToken);
+            Task pause = Task.Run(() => machine.Pause(), TestContext.Current.CancellationToken);
+            TimeoutException e = await Assert.ThrowsAsync<TimeoutException>(() => pause.WaitAsync(TimeSpan.FromMinutes(1), CancellationToken.None));
+            Assert.Contains("disk 0", e.Message, StringComparison.Ordinal);
+            release.Set();
+            // It runs on, and its request is answered: it goes on booting, through further ones.
+            console.Seen.Wait(TestContext.Current.CancellationToken);
+            machine.Pause();
+        }
+        finally
+        {
+            release.Set();
+            File.Delete(kernel);
+        }
+    }
+
+    /// <summary>Sees the guest's prompt.</summary>
+    private sealed class Prompt : ISerialOutput
+    {
+        private readonly List<byte> _written = [];
+
+        public ManualResetEventSlim Seen { get; } = new();
+
+        public void Write(ReadOnlySpan<byte> bytes)
+        {
+            _written.AddRange(bytes);
+            if (System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_written).EndsWith("login: "u8)) Seen.Set();
+        }
     }
 }

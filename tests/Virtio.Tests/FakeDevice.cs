@@ -43,7 +43,11 @@ internal sealed class FakeDevice(int queues = 1, ulong features = 0) : IVirtioDe
         Calls.Add(nameof(Activate));
     }
 
-    public void Suspend() => Calls.Add(nameof(Suspend));
+    public bool Suspend(long limit)
+    {
+        Calls.Add(nameof(Suspend));
+        return true;
+    }
 
     public void Resume() => Calls.Add(nameof(Resume));
 

@@ -87,6 +87,32 @@ public sealed class BlkLifecycleTests
     }
 
     [Fact]
+    public void Suspend_gives_up_at_its_limit_and_Resume_takes_it_back()
+    {
+        using BlkRig rig = new();
+        Signal begun = new(), finish = new();
+        int served = 0;
+        rig.Backend.Before = (_, _) =>
+        {
+            if (Interlocked.Increment(ref served) > 1) return;
+            begun.Set();
+            finish.Wait();
+        };
+        (ushort first, _) = Publish(rig);
+        begun.Wait();
+        Assert.False(rig.Transport.Suspend(limit: Environment.TickCount64));
+        (ushort second, _) = Publish(rig);
+        Assert.Throws<InvalidOperationException>(rig.Transport.Save);
+        rig.Transport.Resume();
+        // The other does not wait for the one that hangs.
+        Assert.Equal(second, rig.Driver.WaitUsed().Id);
+        finish.Set();
+        Assert.Equal(first, rig.Driver.WaitUsed().Id);
+        Assert.Equal(2, served);
+        Assert.True(rig.Transport.Suspend(limit: Environment.TickCount64 + 20_000));
+    }
+
+    [Fact]
     public void Suspending_an_idle_device_does_not_wake_its_thread()
     {
         using BlkRig rig = new();

@@ -328,7 +328,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
         Machine old = Machine;
         try
         {
-            old.Pause();
+            old.Pause(patient: true);
         }
         catch
         {

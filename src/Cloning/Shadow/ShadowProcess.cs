@@ -77,7 +77,7 @@ public static class ShadowProcess
         if (countsAsReady.IsCompleted) watch.CountAsReady();
         console.Connect(null);
         turns.Release();
-        machine.Pause();
+        machine.Pause(patient: true);
         // What it printed before it ended may still be on its way here.
         console.Drain();
         if (machine.Exited.IsCompleted || !watch.IsReady)
@@ -116,7 +116,6 @@ public static class ShadowProcess
                 machine.Load(begin.State);
                 machine.Run();
                 note = PowerDown.Run(machine, console, begin.IsUp ? Task.CompletedTask : watch.Ready, begin.ShutdownTimeout, CancellationToken.None);
-                machine.Pause();
             }
         }
 

@@ -161,19 +161,26 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     }
 
     /// <summary>Stops the vCPUs, then finishes the disk requests that have begun: afterwards nothing touches the memory.</summary>
-    /// <exception cref="TimeoutException">A vCPU did not stop within five seconds. The pause has been taken back: the machine runs on.</exception>
-    public void Pause()
+    /// <param name="patient">Whether the disks may take their time: this guest is not waited for by anybody.</param>
+    /// <exception cref="TimeoutException">A vCPU, or what a disk is at, did not stop within five seconds.</exception>
+    /// <exception cref="Exception">However it failed, the pause has been taken back: the machine runs on.</exception>
+    public void Pause(bool patient = false)
     {
-        foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
-        long limit = Environment.TickCount64 + PauseLimitMillis;
-        foreach (Vcpu vcpu in _vcpus)
+        try
         {
-            if (vcpu.WaitPaused(limit)) continue;
-            ResumeVcpus();
-            throw new TimeoutException($"vcpu{vcpu.Index} did not stop within {PauseLimitMillis} ms");
+            foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
+            long limit = Environment.TickCount64 + PauseLimitMillis;
+            foreach (Vcpu vcpu in _vcpus)
+                if (!vcpu.WaitPaused(limit)) throw new TimeoutException($"vcpu{vcpu.Index} did not stop within {PauseLimitMillis} ms");
+            for (int i = 0; i < _transports.Length; i++)
+                if (!_transports[i].Suspend(patient ? long.MaxValue : limit)) throw new TimeoutException($"A request of disk {i} did not end within {PauseLimitMillis} ms");
         }
-
-        foreach (VirtioMmioTransport transport in _transports) transport.Suspend();
+        catch
+        {
+            foreach (VirtioMmioTransport transport in _transports) transport.Resume();
+            ResumeVcpus();
+            throw;
+        }
     }
 
     /// <summary>Makes an empty state for <see cref="Save"/> to fill, outside the pause.</summary>
