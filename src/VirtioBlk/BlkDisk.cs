@@ -1,5 +1,6 @@
 using System.Numerics;
 using Kvm.Interop;
+using VirtioBlk.Store;
 using VirtioBlk.Turns;
 
 namespace VirtioBlk;
@@ -11,6 +12,7 @@ namespace VirtioBlk;
 internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDiskTurns? turns)
 {
     private const long MaxRunBytes = 1 << 20; // a pause waits for a run that has begun
+    private const long PieceBytes = 4 << 20; // and for this much of one request: the longest that Linux makes by itself
 
     private readonly bool _offeredReadOnly = backend.IsReadOnly;
     private volatile bool _writeThrough; // a vCPU may change it at any time
@@ -70,6 +72,8 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
             case BlkRequestType.GetId:
                 AnswerSerial(run.Data);
                 return true;
+            case BlkRequestType.In or BlkRequestType.Out when run.DataLength > PieceBytes:
+                return false;
             case var _ when Backend.AnswersAtOnce:
                 DoNow(run, scratch);
                 return true;
@@ -92,12 +96,17 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
     }
 
     /// <summary>Does a run, however long it takes. Leaves the outcome in each request's Status.</summary>
-    public void Do(BlkRequest run, BlkScratch scratch)
+    /// <returns>
+    /// False where the queue has been stopped in the middle of a long request: whoever goes on with the queue begins it anew.
+    /// </returns>
+    public bool Do(BlkRequest run, BlkScratch scratch)
     {
         long turn = turns?.Enter() ?? 0;
         try
         {
+            if (run.DataLength > PieceBytes) return TryMoveInPieces(run, scratch);
             DoNow(run, scratch);
+            return true;
         }
         finally
         {
@@ -217,6 +226,27 @@ internal sealed unsafe class BlkDisk(IBlockBackend backend, byte[] serial, IDisk
         {
             return false;
         }
+    }
+
+    /// <summary>Moves a request that is too long to be waited for, as far as its queue is not stopped.</summary>
+    /// <returns>Whether it is over.</returns>
+    private bool TryMoveInPieces(BlkRequest request, BlkScratch scratch)
+    {
+        try
+        {
+            IoVecCursor cursor = new(request.Data, scratch.Vectors);
+            for (long done = 0; done < request.DataLength; done += PieceBytes)
+            {
+                if (request.Queue.IsStopping) return false;
+                Move(request.Type, cursor.Take(Math.Min(PieceBytes, request.DataLength - done)), request.Offset + done);
+            }
+        }
+        catch (Exception e)
+        {
+            Fail(request, e);
+        }
+
+        return true;
     }
 
     /// <summary>

@@ -96,6 +96,9 @@ internal sealed class BlkQueue
         }
     }
 
+    /// <summary>Whether somebody waits for what moves.</summary>
+    public bool IsStopping => _stopped;
+
     /// <summary>Begins nothing more; <see cref="Stop"/> follows.</summary>
     public void BeginStop() => _stopped = true;
 
@@ -188,11 +191,19 @@ internal sealed class BlkQueue
             _moving++;
         }
 
-        _disk.Do(run, scratch);
+        bool done = _disk.Do(run, scratch);
         lock (_gate)
         {
-            Settle(run);
-            Notify();
+            if (done)
+            {
+                Settle(run);
+                Notify();
+            }
+            else
+            {
+                GiveBack(run);
+            }
+
             EndMove();
         }
     }

@@ -10,18 +10,20 @@ internal sealed class BlkScratch
 
     private IoVec[]? _vectors;
 
+    /// <summary>Room for any run.</summary>
+    public Span<IoVec> Vectors => _vectors ??= new IoVec[MaxVectors];
+
     /// <summary>The vectors of all data of a run, in the order of the disk.</summary>
     public ReadOnlySpan<IoVec> Gather(BlkRequest run)
     {
         if (run.Follower is null) return run.Data;
-        _vectors ??= new IoVec[MaxVectors];
         int count = 0;
         for (BlkRequest? request = run; request is not null; request = request.Follower)
         {
-            request.Data.CopyTo(_vectors.AsSpan(count));
+            request.Data.CopyTo(Vectors[count..]);
             count += request.Data.Length;
         }
 
-        return _vectors.AsSpan(0, count);
+        return Vectors[..count];
     }
 }

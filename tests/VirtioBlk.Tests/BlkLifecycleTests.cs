@@ -112,6 +112,59 @@ public sealed class BlkLifecycleTests
         Assert.True(rig.Transport.Suspend(limit: Environment.TickCount64 + 20_000));
     }
 
+    [Theory(DisplayName = "A long request holds no pause up: it is given back in the middle, and done from its beginning by who goes on")]
+    [InlineData(BlkDriver.In)]
+    [InlineData(BlkDriver.Out)]
+    public void Suspend_in_the_middle_of_a_long_request(uint type)
+    {
+        const int length = 9 << 20;
+        using TestMemory memory = new(32 << 20);
+        MemoryDisk disk = new(16 << 20);
+        FaultInjectingDisk backend = new(disk);
+        using VirtioBlkDevice device = new(backend, "", "blk0");
+        TestLine line = new();
+        VirtioMmioTransport transport = new(device, memory.Memory, line);
+        MockDriver driver = new(transport, memory, line);
+        BlkDriver blk = new(driver);
+        driver.Start();
+        Gpa data = memory.Allocate(length), status = blk.NewStatus();
+        Span<byte> content = new byte[length];
+        new Random(3).NextBytes(content);
+        if (type == BlkDriver.In) content.CopyTo(disk.Bytes.AsSpan(512));
+        else content.CopyTo(memory.Memory.Write(data, length));
+        Signal begun = new(), finish = new();
+        List<long> offsets = [];
+        backend.Before = (_, offset) =>
+        {
+            offsets.Add(offset);
+            if (offsets.Count > 1) return;
+            begun.Set();
+            finish.Wait();
+        };
+        // Two buffers, neither of which ends where a piece does.
+        bool writable = type == BlkDriver.In;
+        const uint first = (5 << 20) + 512;
+        driver.Queue.Add(
+            DriverBuffer.Readable(memory.Place(blk.Header(type, 1)), 16),
+            new DriverBuffer(data, first, writable), new DriverBuffer(data + first, length - first, writable),
+            DriverBuffer.Writable(status, 1));
+        driver.Kick();
+        begun.Wait();
+        Assert.False(transport.Suspend(limit: Environment.TickCount64)); // asked for, and not waited for
+        finish.Set();
+        Assert.True(transport.Suspend());
+        Assert.Equal([512L], offsets);
+        Assert.Equal(0, driver.Queue.UsedIndex);
+        Assert.Single(transport.Save().Queues[0].Returned);
+
+        transport.Resume();
+        driver.WaitUsed();
+        Assert.Equal(BlkDriver.Ok, blk.StatusAt(status));
+        Assert.Equal([512L, 512, 512 + (4 << 20), 512 + (8 << 20)], offsets);
+        Assert.Equal(memory.Memory.Read(data, length), disk.Bytes.AsSpan(512, length));
+        Assert.Equal(content, disk.Bytes.AsSpan(512, length));
+    }
+
     [Fact]
     public void Suspending_an_idle_device_does_not_wake_its_thread()
     {
