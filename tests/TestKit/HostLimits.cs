@@ -6,7 +6,7 @@ namespace TestKit;
 /// <summary>Real limits of a real host, for as long as something runs. They need root.</summary>
 public static unsafe partial class HostLimits
 {
-    private const int NumberOfProcesses = 6, NumberOfFiles = 7; // RLIMIT_*
+    private const int NumberOfProcesses = 6, NumberOfFiles = 7, PendingSignals = 11; // RLIMIT_*
     private const nint SetUserIds = 117; // SYS_setresuid
 
     private static readonly Lock s_one = new();
@@ -40,6 +40,9 @@ public static unsafe partial class HostLimits
 
     /// <summary>Runs something while the process gets no descriptor of this number or a higher one.</summary>
     public static void Descriptors(int below, Action action) => Limited(NumberOfFiles, (ulong)below, action);
+
+    /// <summary>Runs something while the kernel queues no further signal of this process. Those without a queue, below SIGRTMIN, arrive.</summary>
+    public static void Signals(Action action) => Limited(PendingSignals, 0, action);
 
     private static void Limited(int resource, ulong limit, Action action)
     {

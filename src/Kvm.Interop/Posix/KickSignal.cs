@@ -20,14 +20,22 @@ public static unsafe class KickSignal
 
     /// <summary>Sends it to a thread of this process.</summary>
     /// <param name="threadId">The thread's kernel id (<see cref="Libc.gettid"/>).</param>
+    /// <returns>
+    /// False where the user's signals that are pending are as many as there may be (RLIMIT_SIGPENDING): send it again later.
+    /// </returns>
     /// <exception cref="LibcException">
     /// The kernel refused. A thread that has just ended is no error: it does not run either.
     /// </exception>
-    public static void Send(int threadId)
+    public static bool Send(int threadId)
     {
         const int ESRCH = 3;
-        if (Libc.tgkill(Environment.ProcessId, threadId, Number) != 0 && Marshal.GetLastPInvokeError() != ESRCH)
-            throw LibcException.FromLastError("tgkill");
+        if (Libc.tgkill(Environment.ProcessId, threadId, Number) == 0) return true;
+        return Marshal.GetLastPInvokeError() switch
+        {
+            ESRCH => true,
+            Libc.EAGAIN => false,
+            _ => throw LibcException.FromLastError("tgkill"),
+        };
     }
 
     /// <summary>

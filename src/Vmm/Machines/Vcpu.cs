@@ -94,7 +94,8 @@ public sealed class Vcpu : IDisposable
         // The thread clears _paused and then looks at the flag; this sets the flag and then looks at _paused. With both orders
         // kept, one of the two notices the other.
         Interlocked.MemoryBarrier();
-        if (!_paused.IsSet && Libc.gettid() != _threadId) KickSignal.Send(_threadId);
+        // Where the kernel has no room for a signal, who waits for the pause sends another.
+        if (!_paused.IsSet && Libc.gettid() != _threadId) _ = KickSignal.Send(_threadId);
     }
 
     /// <summary>Waits until the pause asked for has come: the guest does not run and no access is half done.</summary>
@@ -105,7 +106,7 @@ public sealed class Vcpu : IDisposable
         while (!_paused.Wait(WaitStepMillis))
         {
             if (Environment.TickCount64 >= limit) return false;
-            KickSignal.Send(_threadId);
+            _ = KickSignal.Send(_threadId);
         }
 
         return true;
@@ -121,7 +122,7 @@ public sealed class Vcpu : IDisposable
         _paused.Reset();
         _resume.Set();
         _paused.Wait();
-        KickSignal.Send(_threadId);
+        _ = KickSignal.Send(_threadId);
     }
 
     /// <summary>Has the thread scheduled before everything ordinary on the host, until <see cref="Lower"/>.</summary>
@@ -197,7 +198,7 @@ public sealed class Vcpu : IDisposable
         _finished = true;
         RequestPause();
         _resume.Set();
-        _thread.Join();
+        while (!_thread.Join(WaitStepMillis)) _ = KickSignal.Send(_threadId);
         Release();
     }
 
@@ -319,7 +320,8 @@ public sealed class Vcpu : IDisposable
         KickSignal.Hold();
         try
         {
-            KickSignal.Send(_threadId);
+            // Without it the guest would be entered.
+            while (!KickSignal.Send(_threadId)) Libc.Sleep(HostTimerNanos);
             _fd.Set(KvmIoctls.KVM_SET_SIGNAL_MASK, _nothingBlocked);
             _run.ImmediateExit = false;
             int errno;
