@@ -8,6 +8,7 @@ internal static class GuestCpuid
 {
     private const uint Hypervisor = 1u << 31, TscDeadline = 1u << 24, Vmx = 1u << 5; // leaf 1 ECX
     private const uint Htt = 1u << 28; // leaf 1 EDX
+    private const uint ShadowStack = 1u << 7; // leaf 7.0 ECX
     private const uint Svm = 1u << 2; // leaf 0x80000001 ECX
 
     /// <summary>Gives a vCPU its CPUID.</summary>
@@ -26,7 +27,8 @@ internal static class GuestCpuid
         vcpu.Set(KvmIoctls.KVM_SET_CPUID2, buffer);
     }
 
-    private static void Adapt(ref KvmCpuidEntry2 entry, uint apicId, uint count, bool deadline)
+    /// <summary>Makes a leaf that KVM supports into one of a guest's vCPU.</summary>
+    internal static void Adapt(ref KvmCpuidEntry2 entry, uint apicId, uint count, bool deadline)
     {
         uint coreBits = (uint)BitOperations.Log2(BitOperations.RoundUpToPowerOf2(count));
         switch (entry.Function)
@@ -42,6 +44,11 @@ internal static class GuestCpuid
                 // Threads sharing a cache: one each (bits 14-25); cores in the package (bits 26-31, Intel only).
                 entry.Eax &= entry.Function == 4 ? 0x0000_3FFFu : 0xFC00_3FFFu;
                 if (entry.Function == 4 && (entry.Eax & 0x1F) != 0) entry.Eax |= (count - 1) << 26;
+                break;
+            case 0x7 when entry.Index == 0:
+                // The shadow stack's pointer is state that no KVM_GET below carries (only KVM_GET_ONE_REG does). Branch tracking, the other
+                // half of CET, has two MSRs that KVM lists.
+                entry.Ecx &= ~ShadowStack;
                 break;
             case 0xB or 0x1F:
                 entry.Edx = apicId;
