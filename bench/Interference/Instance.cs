@@ -60,13 +60,23 @@ internal sealed class Instance : IDisposable
 
         int shadow = Status().GetProperty("shadowPid").GetInt32();
         Adjust(kind, shadow);
-        work();
-        bool lasted = !reboot.HasExited && Directory.Exists($"/proc/{shadow}");
+        try
+        {
+            work();
+        }
+        catch (FormatException) when (!IsThere())
+        {
+            // What its kernel said when it was brought to rest, or the new OS's prompt, came in between.
+        }
+
+        bool lasted = IsThere();
         if (lasted) Process.GetProcessById(shadow).Kill();
         reboot.StandardOutput.ReadToEnd();
         if (!reboot.WaitForExit(s_limit)) throw new TimeoutException("the reboot does not end");
         if (!lasted) LogIn();
         return lasted;
+
+        bool IsThere() => !reboot.HasExited && Directory.Exists($"/proc/{shadow}");
     }
 
     /// <summary>Reboots in the background, to the end.</summary>

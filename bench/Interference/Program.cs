@@ -37,8 +37,8 @@ using (Instance instance = new(Path.GetFullPath(images), files))
             {
                 InterferenceSample? sample = null;
                 bool lasted = instance.While(shadow, () => sample = workload.Run(instance.Guest, instance.Device, plan.Time));
-                Say($"{workload.Name}, {shadow.Name}: {sample!.Rate:0.#}/s, p99 {sample.P99Micros} µs{(lasted ? "" : " (the shadow was ready before the end: left out)")}");
-                if (lasted) cells.Add(new InterferenceCell(workload.Name, shadow.Name, sample));
+                Say($"{workload.Name}, {shadow.Name}: {sample?.Rate:0.#}/s, p99 {sample?.P99Micros} µs{(lasted ? "" : " (the shadow was ready before the end: left out)")}");
+                if (lasted) cells.Add(new InterferenceCell(workload.Name, shadow.Name, sample!));
             }
         }
 
