@@ -19,7 +19,7 @@ public sealed class ChainDepthTests : IDisposable
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "only root can make a file immutable");
         InstanceDirectory files;
         using (TestInstance guest = new('1', _folder)) files = guest.Files;
-        IReadOnlyList<Layer> chain = Lengthen(files, ChainUpkeep.MaxDepth);
+        List<Layer> chain = Lengthen(files, ChainUpkeep.MaxDepth);
         // The layer that is merged into first cannot be written.
         using (HostFaults.Petrify(Path.Combine(files.Layers, chain[^3].Path)))
         {
@@ -43,7 +43,7 @@ public sealed class ChainDepthTests : IDisposable
     }
 
     /// <summary>Leaves an instance that is off as background reboots do whose layers have not been merged.</summary>
-    private static IReadOnlyList<Layer> Lengthen(InstanceDirectory files, int layers)
+    private static List<Layer> Lengthen(InstanceDirectory files, int layers)
     {
         using ManifestFile file = new(files);
         DiskManifest manifest = file.Read();
