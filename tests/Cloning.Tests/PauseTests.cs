@@ -40,7 +40,7 @@ public sealed class PauseTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_that_ends_before_all_its_vcpus_have_entered_it_has_a_pause_all_the_same()
+    public async Task A_guest_that_ends_before_all_its_vcpus_have_entered_it_has_a_pause_all_the_same()
     {
         using WorkerMachine into = new(_host, 2, MemoryFile.Create("ends-at-once", MemoryBytes), MemoryView.Shared);
         Pause pause = new();
@@ -48,7 +48,8 @@ public sealed class PauseTests : IDisposable
         into.Machine.RequestReset(); // as its first vCPU would, before the second has entered
         into.Machine.Run();
         pause.EndsWith(into.Machine);
-        Assert.InRange(Task.Run(() => pause.Micros).WaitAsync(TimeSpan.FromSeconds(60)).Result, 1, 60_000_000);
+        CancellationToken cancellation = TestContext.Current.CancellationToken;
+        Assert.InRange(await Task.Run(() => pause.Micros, cancellation).WaitAsync(TimeSpan.FromSeconds(60), cancellation), 1, 60_000_000);
     }
 
     [Fact]

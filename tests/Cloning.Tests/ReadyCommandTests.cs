@@ -109,12 +109,13 @@ public sealed class ReadyCommandTests
         InstanceConfig config = new("tiny", [], null, null, "", 16, 1, "") { ReadyCommand = "ls -l /proc/self/fd" };
         string[] before = SocketsOfOne(); // somebody else's, handed down to the tests
         using Barrier moment = new(2);
+        CancellationToken cancellation = TestContext.Current.CancellationToken;
         const int Rounds = 30;
         Thread shadows = new(() =>
         {
             for (int i = 0; i < Rounds; i++)
             {
-                moment.SignalAndWait();
+                moment.SignalAndWait(cancellation);
                 // This program says nothing and ends.
                 Assert.Throws<ShadowException>(() => ShadowHandle.Start(config, foreground, RebootPriority.Idle, "/bin/true", default));
             }
@@ -123,7 +124,7 @@ public sealed class ReadyCommandTests
         List<string> inherited = [];
         for (int i = 0; i < Rounds; i++)
         {
-            moment.SignalAndWait();
+            moment.SignalAndWait(cancellation);
             inherited.AddRange(SocketsOfOne().Except(before));
         }
 

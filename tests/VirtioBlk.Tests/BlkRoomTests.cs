@@ -84,7 +84,7 @@ public sealed class BlkRoomTests : IDisposable
 
     private static void Suspend(VirtioMmioTransport transport)
     {
-        Thread pausing = new(transport.Suspend) { IsBackground = true };
+        Thread pausing = new(() => transport.Suspend()) { IsBackground = true };
         pausing.Start();
         Assert.True(pausing.Join(TimeSpan.FromSeconds(20)), "The pause waits for the host's disk");
     }
