@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using CowMemory;
+using Kvm.Interop;
 using Vmm.Buses;
 
 namespace Vmm.Devices;
@@ -127,10 +128,13 @@ public sealed class FwCfg : IPortDevice
         _memory.TryStore(access, BinaryPrimitives.ReverseEndianness(done ? 0 : ErrorBit));
     }
 
-    private bool TryReadItem(Gpa address, uint length)
+    private unsafe bool TryReadItem(Gpa address, uint length)
     {
-        if (length > MaxTransfer || !_memory.TryWrite(address, (int)length, out Span<byte> target)) return false;
-        ReadItem(target);
+        if (length > MaxTransfer || !_memory.TryVector(address, length, out IoVec target)) return false;
+        // SAFETY: found to be memory just now; memory does not go away.
+        ReadItem(new Span<byte>((void*)target.Base, (int)length));
+        // Not before: while memory is being copied, a page that is recorded may be copied at once.
+        _memory.MarkWritten(new ReadOnlySpan<IoVec>(in target));
         return true;
     }
 

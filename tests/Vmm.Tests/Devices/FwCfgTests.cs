@@ -78,6 +78,43 @@ public sealed class FwCfgTests : IDisposable
     }
 
     [Fact]
+    public void A_transfer_while_memory_is_being_copied_is_in_the_copy()
+    {
+        const int start = 1 << 20, length = 15 << 20, size = 16 << 20;
+        using TestMemory memory = new(size);
+        FwCfg device = new(memory.Guest, [(0x05, [.. Enumerable.Repeat((byte)7, length)])], []);
+        DirtyPages written = new(size), taken = new(size);
+        memory.Guest.HostWrites = written;
+        byte[] copy = new byte[size];
+        void CopyWritten()
+        {
+            taken.TakeFrom(written);
+            for (int page = 0; page < size / 4096; page++)
+                if ((taken.Words[page / 64] >> (page % 64) & 1) != 0) memory.Guest.Read(new Gpa((ulong)page * 4096), 4096).CopyTo(copy.AsSpan(page * 4096));
+            taken.Words.Clear();
+        }
+
+        for (int round = 0; round < 8; round++)
+        {
+            bool over = false;
+            using ManualResetEventSlim begun = new();
+            Thread copying = new(() =>
+            {
+                begun.Set();
+                while (!Volatile.Read(ref over)) CopyWritten();
+            });
+            copying.Start();
+            begun.Wait(TestContext.Current.CancellationToken);
+            uint key = round % 2 == 0 ? 0x05u : 0x7777; // its content, and nothing
+            Transfer(device, memory.Guest, (key << 16) | Select | Read, start, length);
+            Volatile.Write(ref over, true);
+            copying.Join();
+            CopyWritten();
+            Assert.True(memory.Guest.Read(new Gpa(0), size).SequenceEqual(copy), $"Something is missing in round {round}");
+        }
+    }
+
+    [Fact]
     public void Another_machine_reads_on_where_this_one_stopped()
     {
         Choose(Directory()["b/second"].Key);
@@ -120,13 +157,15 @@ public sealed class FwCfgTests : IDisposable
     }
 
     /// <summary>Returns what control says afterwards.</summary>
-    private uint Transfer(uint control, uint address, uint length)
+    private uint Transfer(uint control, uint address, uint length) => Transfer(_device, _memory.Guest, control, address, length);
+
+    private static uint Transfer(IPortDevice device, GuestMemory memory, uint control, uint address, uint length)
     {
-        Span<byte> access = _memory.Guest.Write(new Gpa(0x1000), 16);
+        Span<byte> access = memory.Write(new Gpa(0x1000), 16);
         BinaryPrimitives.WriteUInt32BigEndian(access, control);
         BinaryPrimitives.WriteUInt32BigEndian(access[4..], length);
         BinaryPrimitives.WriteUInt64BigEndian(access[8..], address);
-        Port.Write(8, [0, 0, 0x10, 0]);
+        device.Write(8, [0, 0, 0x10, 0]);
         return BinaryPrimitives.ReadUInt32BigEndian(access);
     }
 }
