@@ -21,8 +21,11 @@ namespace Vmm.Devices;
 /// <param name="output">Where the guest's output goes.</param>
 public sealed class Serial8250(IInterruptLine interrupt, ISerialOutput output) : IPortDevice
 {
-    /// <summary>How many received bytes wait for the guest at most, behind the FIFO.</summary>
-    public const int BacklogLimit = 1 << 20;
+    /// <summary>
+    /// How many received bytes wait for the guest at most, behind the FIFO. They are part of the state, byte by byte, so saving and
+    /// loading them is part of a pause: a guest that does not read must not make it long.
+    /// </summary>
+    public const int BacklogLimit = 64 << 10;
 
     private readonly Lock _gate = new();
     private readonly SerialInput _input = new();

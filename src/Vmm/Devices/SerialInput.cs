@@ -14,8 +14,8 @@ internal sealed class SerialInput
     /// <summary>Bytes in the FIFO.</summary>
     public int Count => _fifo.Count;
 
-    /// <summary>How many bytes the backlog may still take.</summary>
-    public int Room => Serial8250.BacklogLimit - _backlog.Count;
+    /// <summary>How many bytes the backlog may still take. A loaded state may hold more than there may be here.</summary>
+    public int Room => Math.Max(0, Serial8250.BacklogLimit - _backlog.Count);
 
     /// <summary>Whether the guest has read all the FIFO had, and there is more.</summary>
     public bool IsDue => _fifo.Count == 0 && _backlog.Count > 0;
@@ -95,8 +95,14 @@ internal sealed class SerialInput
     {
         _fifo.Clear();
         _backlog.Clear();
+        int next = 0; // of the breaks, which are in order
         for (int i = 0; i < bytes.Length; i++)
-            (i < fifoCount ? _fifo : _backlog).Enqueue(Array.BinarySearch(breaks, i) >= 0 ? Break : bytes[i]);
+        {
+            bool isBreak = next < breaks.Length && breaks[next] == i;
+            if (isBreak) next++;
+            (i < fifoCount ? _fifo : _backlog).Enqueue(isBreak ? Break : bytes[i]);
+        }
+
         Errors = errors;
     }
 
