@@ -179,7 +179,8 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
                 throw new InvalidDataException($"The virtio device was saved in layout {state.Layout}, "
                     + $"this version reads layout {VirtioTransportState.CurrentLayout} only");
             if (state.DeviceId != _device.DeviceId || state.Queues.Count != _registers.Length
-                || (state.DriverFeatures & ~_offered) != 0)
+                // Before that a driver may write anything there: it is not accepted yet.
+                || (state.Status.HasFlag(VirtioStatus.FeaturesOk) && (state.DriverFeatures & ~_offered) != 0))
                 throw new InvalidDataException("The saved virtio device is of another kind, or has other features");
             _deviceFeaturesSelect = state.DeviceFeaturesSelect;
             _driverFeaturesSelect = state.DriverFeaturesSelect;
@@ -194,8 +195,10 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
             if (state.Status.HasFlag(VirtioStatus.FeaturesOk)) _device.Negotiated(_driverFeatures);
             _device.Settings = state.Settings;
             Suspend();
-            if (!state.Status.HasFlag(VirtioStatus.DriverOk) || state.Status.HasFlag(VirtioStatus.NeedsReset)) return;
-            if (!TryActivate()) throw new InvalidDataException("A saved virtqueue does not lie in guest memory");
+            if (!state.Status.HasFlag(VirtioStatus.DriverOk)) return;
+            // A queue that is broken may be left out then, and otherwise breaks again: the others go on as they have.
+            if (!TryActivate(without: state.Status.HasFlag(VirtioStatus.NeedsReset)))
+                throw new InvalidDataException("A saved virtqueue does not lie in guest memory");
         }
     }
 
@@ -299,13 +302,15 @@ public sealed class VirtioMmioTransport : IMmioDevice, IVirtioInterrupt
         if (_device.ConfigGeneration != _generationAtReset) ConfigChanged();
     }
 
-    private bool TryActivate()
+    /// <summary>Has the device begin.</summary>
+    /// <param name="without">Whether it does without queues that cannot be taken into use.</param>
+    private bool TryActivate(bool without = false)
     {
         for (int i = 0; i < _queues.Length; i++)
         {
             _queues[i] = null;
             VirtqueueState queue = _registers[i];
-            if (queue.Ready && !Virtqueue.TryCreate(_memory, queue, _driverFeatures, out _queues[i])) return false;
+            if (queue.Ready && !Virtqueue.TryCreate(_memory, queue, _driverFeatures, out _queues[i]) && !without) return false;
         }
 
         _active = true;

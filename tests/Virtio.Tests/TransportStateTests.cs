@@ -52,6 +52,38 @@ public sealed class TransportStateTests
     }
 
     [Fact]
+    public void Features_that_a_driver_has_written_and_not_yet_settled_are_its_own_affair()
+    {
+        using TransportRig from = new(), to = new();
+        from.Driver.Status = VirtioStatus.Acknowledge | VirtioStatus.Driver;
+        from.Driver.Accept(ulong.MaxValue);
+        from.Transport.Suspend();
+        VirtioTransportState saved = from.Transport.Save();
+        to.Transport.Load(saved);
+        Assert.Equal(ulong.MaxValue, to.Transport.Save().DriverFeatures);
+        to.Driver.Status |= VirtioStatus.FeaturesOk;
+        Assert.False(to.Driver.Status.HasFlag(VirtioStatus.FeaturesOk));
+    }
+
+    [Fact]
+    public void Where_one_queue_is_broken_the_others_go_on()
+    {
+        using TransportRig from = new(queues: 2), to = new(queues: 2);
+        from.Driver.Negotiate();
+        from.Driver.SetUpQueue(0, 16);
+        from.Driver.SetUpQueue(1, 16);
+        from.Driver.Status |= VirtioStatus.DriverOk;
+        from.Device.Activation!.Interrupt.NeedsReset();
+        from.Transport.Suspend();
+        VirtioTransportState saved = from.Transport.Save();
+        // Queue 0 has taken a chain that it can do nothing with.
+        to.Transport.Load(saved with { Queues = [saved.Queues[0] with { NextAvail = 1 }, saved.Queues[1]] });
+        Assert.Null(to.Device.Activation!.Queues[0]);
+        Assert.NotNull(to.Device.Activation.Queues[1]);
+        Assert.True(to.Driver.Status.HasFlag(VirtioStatus.NeedsReset));
+    }
+
+    [Fact]
     public void Resume_raises_nothing_that_was_acknowledged()
     {
         using TransportRig rig = new();
@@ -99,7 +131,7 @@ public sealed class TransportStateTests
     }
 
     [Fact]
-    public void A_broken_device_stays_broken()
+    public void A_device_that_needs_a_reset_says_so_after_a_move()
     {
         using TransportRig from = new(), to = new();
         from.Driver.Start(16);
@@ -107,7 +139,6 @@ public sealed class TransportStateTests
         from.Transport.Suspend();
         to.Transport.Load(from.Transport.Save());
         to.Transport.Resume();
-        Assert.Null(to.Device.Activation);
         Assert.True(to.Transport.Status.HasFlag(VirtioStatus.NeedsReset));
     }
 
