@@ -102,33 +102,34 @@ public sealed class ReadyCommandTests
     }
 
     [Fact]
-    public void It_inherits_nothing_of_a_shadow_that_is_started_at_the_same_moment()
+    public async Task It_inherits_nothing_of_a_shadow_that_is_started_at_the_same_moment()
     {
         using DiskActivity foreground = DiskActivity.Create();
         InstanceDirectory files = new(Directory.CreateTempSubdirectory("bgkvm-test-").FullName);
         InstanceConfig config = new("tiny", [], null, null, "", 16, 1, "") { ReadyCommand = "ls -l /proc/self/fd" };
+        CancellationToken stop = TestContext.Current.CancellationToken;
         string[] before = SocketsOfOne(); // somebody else's, handed down to the tests
         using Barrier moment = new(2);
-        CancellationToken cancellation = TestContext.Current.CancellationToken;
         const int Rounds = 30;
-        Thread shadows = new(() =>
-        {
-            for (int i = 0; i < Rounds; i++)
+        Task shadows = Task.Run(
+            () =>
             {
-                moment.SignalAndWait(cancellation);
-                // This program says nothing and ends.
-                Assert.Throws<ShadowException>(() => ShadowHandle.Start(config, foreground, RebootPriority.Idle, "/bin/true", default));
-            }
-        });
-        shadows.Start();
+                for (int i = 0; i < Rounds; i++)
+                {
+                    moment.SignalAndWait(stop);
+                    // This program says nothing and ends.
+                    Assert.Throws<ShadowException>(() => ShadowHandle.Start(config, foreground, RebootPriority.Idle, "/bin/true", stop));
+                }
+            },
+            stop);
         List<string> inherited = [];
         for (int i = 0; i < Rounds; i++)
         {
-            moment.SignalAndWait(cancellation);
+            moment.SignalAndWait(stop);
             inherited.AddRange(SocketsOfOne().Except(before));
         }
 
-        shadows.Join();
+        await shadows;
         Directory.Delete(files.Path, recursive: true);
         Assert.Empty(inherited);
 
@@ -136,7 +137,7 @@ public sealed class ReadyCommandTests
         {
             using ManualResetEventSlim ready = new();
             using (ReadyCommand.Of(config, files, inShadow: false, logStart: 0, ready.Set))
-                Assert.True(ready.Wait(TimeSpan.FromMinutes(1)));
+                Assert.True(ready.Wait(TimeSpan.FromMinutes(1), stop));
             return [.. File.ReadLines(files.ReadyLog).Where(line => line.Contains("socket:", StringComparison.Ordinal)).Select(line => line.Split("-> ")[1])];
         }
     }
