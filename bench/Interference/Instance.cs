@@ -69,8 +69,7 @@ internal sealed class Instance : IDisposable
             // What its kernel said when it was brought to rest, or the new OS's prompt, came in between.
         }
 
-        bool lasted = IsThere();
-        if (lasted) Process.GetProcessById(shadow).Kill();
+        bool lasted = IsThere() && Kill(shadow);
         reboot.StandardOutput.ReadToEnd();
         if (!reboot.WaitForExit(s_limit)) throw new TimeoutException("the reboot does not end");
         if (!lasted) LogIn();
@@ -97,6 +96,21 @@ internal sealed class Instance : IDisposable
     {
         Guest.Dispose();
         Run("stop", Name, "--force");
+    }
+
+    /// <returns>False: it had just ended by itself.</returns>
+    private static bool Kill(int shadow)
+    {
+        try
+        {
+            using Process process = Process.GetProcessById(shadow);
+            process.Kill();
+            return true;
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
     }
 
     private static Process StartReboot(string priority) =>

@@ -17,7 +17,7 @@ internal sealed record Plan(TimeSpan Time, int Repetitions, Workload[] Workloads
     public static Plan? Parse(ReadOnlySpan<string> options)
     {
         bool quick = false;
-        int? repetitions = null;
+        int? repetitions = null, seconds = null;
         List<Workload> workloads = [];
         List<ShadowKind> shadows = [];
         for (int i = 0; i < options.Length; i++)
@@ -34,6 +34,9 @@ internal sealed record Plan(TimeSpan Time, int Repetitions, Workload[] Workloads
                 case "--repetitions" when int.TryParse(value, CultureInfo.InvariantCulture, out int count) && count > 0:
                     repetitions = count;
                     break;
+                case "--seconds" when int.TryParse(value, CultureInfo.InvariantCulture, out int count) && count > 0:
+                    seconds = count;
+                    break;
                 case "--workload" when Workload.All.FirstOrDefault(workload => workload.Name == value) is { } workload:
                     workloads.Add(workload);
                     break;
@@ -46,7 +49,7 @@ internal sealed record Plan(TimeSpan Time, int Repetitions, Workload[] Workloads
         }
 
         return new Plan(
-            TimeSpan.FromSeconds(quick ? QuickSeconds : Seconds),
+            TimeSpan.FromSeconds(seconds ?? (quick ? QuickSeconds : Seconds)),
             repetitions ?? (quick ? 1 : Repeats),
             workloads.Count > 0 ? [.. workloads.Distinct()] : Workload.All,
             shadows.Count > 0 ? [.. shadows.Prepend(ShadowKind.None).Distinct()] : quick ? ShadowKind.Ends : ShadowKind.Columns,

@@ -12,7 +12,7 @@ if (args is ["report", string folder])
 if (args is not [string images, string results, .. string[] options] || Plan.Parse(options) is not { } plan)
 {
     Console.Error.WriteLine(
-        "usage: Interference IMAGES RESULTS-DIR [--quick] [--repetitions N] [--workload NAME]... [--shadow NAME]... | report RESULTS-DIR");
+        "usage: Interference IMAGES RESULTS-DIR [--quick] [--seconds N] [--repetitions N] [--workload NAME]... [--shadow NAME]... | report RESULTS-DIR");
     return 2;
 }
 

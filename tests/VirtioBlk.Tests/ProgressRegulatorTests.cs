@@ -39,8 +39,8 @@ public sealed class ProgressRegulatorTests
             if (rests.LastOrDefault() != _regulator.Rest) rests.Add(_regulator.Rest);
         }
 
-        TimeSpan first = ProgressRegulator.FirstRest;
-        Assert.Equal([first, 2 * first, 4 * first, ProgressRegulator.LongestRest], rests);
+        TimeSpan first = Backoff.FirstRest;
+        Assert.Equal([first, 2 * first, 4 * first, Backoff.LongestRest], rests);
         for (int i = 0; i < 3; i++) Add(Read, 100);
         Assert.Equal(TimeSpan.Zero, _regulator.Rest);
     }

@@ -103,7 +103,7 @@ internal sealed class ShadowIsolation : IDisposable
 
     private void Set(RebootPriority priority)
     {
-        IsolationMeasure[] measures = [.. Cpu(priority), .. Disk(priority), .. _memory];
+        IsolationMeasure[] measures = [.. Cpu(priority), .. Disk(priority), .. _memory, Regulator(priority)];
         Report = new IsolationReport(priority, priority == RebootPriority.Normal ? null : Missing(measures), measures);
     }
 
@@ -160,6 +160,14 @@ internal sealed class ShadowIsolation : IDisposable
     private static IsolationMeasure Limiter(RebootPriority priority) => new(IsolatedResource.Disk, "limiter", priority != RebootPriority.Normal,
         priority == RebootPriority.Normal ? "not at this priority"
             : $"waits while the instance's disks work, and {s_preemption[(int)priority].TotalMilliseconds:0} ms after that");
+
+    private static IsolationMeasure Regulator(RebootPriority priority)
+    {
+        bool applied = priority == RebootPriority.Idle && MemoryRegulator.IsUseful;
+        return new(IsolatedResource.Memory, "regulator", applied,
+            applied ? string.Create(CultureInfo.InvariantCulture, $"rests where its running makes memory answer {MemoryRegulator.Harm} times as slowly and the instance is at work")
+                : priority == RebootPriority.Idle ? "one processor: CPU time shares memory out" : "not at this priority");
+    }
 
     /// <returns>Whether it worked for all threads, those included that appeared meanwhile.</returns>
     private bool ForEachTask(Func<int, bool> set)

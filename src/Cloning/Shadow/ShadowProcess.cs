@@ -1,5 +1,6 @@
 using Cloning.Disks;
 using Cloning.Instances;
+using Cloning.Isolation;
 using CowMemory;
 using Kvm.Interop;
 using VirtioBlk;
@@ -58,7 +59,7 @@ public static class ShadowProcess
         SystemDisk[] disks = [.. begin.Chains.Select(chain => SystemDisk.Open(begin.Layers, chain))];
 
         enter(RebootPhase.ShutDown, null);
-        string? note = ShutDown(host, begin, frozen, disks, console, turns);
+        string? note = ShutDown(host, begin, frozen, disks, console, foreground, turns);
 
         console.Drain(); // whoever looks at the log now sees where the old OS ends
         enter(RebootPhase.Reset, note);
@@ -73,7 +74,8 @@ public static class ShadowProcess
 
         enter(RebootPhase.Boot, null);
         machine.Run();
-        Task.WaitAny(watch.Ready, watch.Failed, machine.Exited, countsAsReady);
+        using (MemoryRegulator.For(machine, foreground))
+            Task.WaitAny(watch.Ready, watch.Failed, machine.Exited, countsAsReady);
         if (countsAsReady.IsCompleted) watch.CountAsReady();
         console.Connect(null);
         turns.Release();
@@ -98,7 +100,8 @@ public static class ShadowProcess
     /// <summary>Lets the old OS end in its own time, or not at all.</summary>
     /// <returns>What did not work out, or null.</returns>
     private static string? ShutDown(
-        KvmHost host, ShadowMessage.Begin begin, MemoryFile frozen, SystemDisk[] disks, ConsoleHub console, BackgroundTurns turns)
+        KvmHost host, ShadowMessage.Begin begin, MemoryFile frozen, SystemDisk[] disks, ConsoleHub console,
+        DiskActivity foreground, BackgroundTurns turns)
     {
         string? note = null;
         List<IBlockBackend> persistent = [];
@@ -115,6 +118,7 @@ public static class ShadowProcess
                 using BootWatch watch = BootWatch.For(begin.Config with { ReadyCommand = null }, console);
                 machine.Load(begin.State);
                 machine.Run();
+                using MemoryRegulator? regulator = MemoryRegulator.For(machine, foreground);
                 note = PowerDown.Run(machine, console, begin.IsUp ? Task.CompletedTask : watch.Ready, begin.ShutdownTimeout, CancellationToken.None);
             }
         }

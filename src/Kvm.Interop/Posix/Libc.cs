@@ -234,6 +234,36 @@ public static unsafe partial class Libc
     [LibraryImport(Lib, SetLastError = true)]
     public static partial int tgkill(int tgid, int tid, int signal);
 
+    /// <summary>getppid(2).</summary>
+    [LibraryImport(Lib)]
+    public static partial int getppid();
+
+    /// <summary>
+    /// The CPU time that all threads of a process have used: its CPU-time clock (clock_getcpuclockid(3)). Of a thread that runs just now
+    /// it may know only what it had used at the last tick.
+    /// </summary>
+    /// <param name="pid">The process; not 0.</param>
+    /// <exception cref="LibcException">There is no such process.</exception>
+    public static TimeSpan CpuTimeOf(int pid) => ReadClock((~pid << 3) | CPUCLOCK_SCHED, pid);
+
+    /// <summary>The CPU time that one thread of this process has used until now (pthread_getcpuclockid(3)).</summary>
+    /// <param name="thread">The thread; not 0.</param>
+    /// <exception cref="LibcException">There is no such thread.</exception>
+    public static TimeSpan CpuTimeOfThread(int thread) => ReadClock((~thread << 3) | CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED, thread);
+
+    private static TimeSpan ReadClock(int clock, int task)
+    {
+        long* time = stackalloc long[2];
+        // SAFETY: the kernel writes a struct timespec, a local.
+        if (clock_gettime(clock, time) != 0) throw LibcException.FromLastError("clock_gettime", $"task {task}");
+        return TimeSpan.FromSeconds(time[0]) + TimeSpan.FromTicks(time[1] / TimeSpan.NanosecondsPerTick);
+    }
+
+    private const int CPUCLOCK_SCHED = 2, CPUCLOCK_PERTHREAD = 4; // include/linux/posix-timers.h
+
+    [LibraryImport(Lib, SetLastError = true)]
+    private static partial int clock_gettime(int clock, long* time);
+
     /// <summary>gettid(2).</summary>
     [LibraryImport(Lib)]
     public static partial int gettid();

@@ -2,7 +2,7 @@ namespace VirtioBlk.Turns;
 
 /// <summary>
 /// Decides from a background's own progress when it should stand back (MS Manners, Douceur and Bolosky 1999). Where its requests take
-/// much longer than they used to, others wait in the same queue, whoever they are. So it rests, twice as long each time, until its
+/// much longer than they used to, others wait in the same queue, whoever they are. So it rests (<see cref="Backoff"/>) until its
 /// requests take what they usually do.
 /// </summary>
 /// <remarks>
@@ -11,19 +11,15 @@ namespace VirtioBlk.Turns;
 /// </remarks>
 internal sealed class ProgressRegulator
 {
-    /// <summary>The first rest, and the longest: after each some request goes through, whatever happens.</summary>
-    public static readonly TimeSpan FirstRest = TimeSpan.FromMilliseconds(5), LongestRest = 8 * FirstRest;
-
     private const double Slow = 3; // times what is usual
-    private const int Votes = 8, Majority = 6; // a single slow request is chance
     private const double Quantile = 0.25, Follow = 0.01;
 
     private readonly Lock _gate = new();
     private readonly Dictionary<int, double> _usual = [];
-    private readonly Queue<bool> _lately = new();
+    private readonly Backoff _backoff = new();
 
     /// <summary>How long to rest before the next request.</summary>
-    public TimeSpan Rest { get; private set; }
+    public TimeSpan Rest => _backoff.Rest;
 
     /// <summary>Takes a sample.</summary>
     /// <param name="kind">Requests of the same kind take about the same time.</param>
@@ -34,13 +30,9 @@ internal sealed class ProgressRegulator
         {
             double time = took.Ticks;
             if (!_usual.TryGetValue(kind, out double usual)) usual = time;
-            _lately.Enqueue(time > Slow * usual);
-            if (_lately.Count > Votes) _lately.Dequeue();
+            _backoff.Add(time > Slow * usual);
             // Steps up and down balance where a quarter of the samples are below.
             _usual[kind] = usual * (time < usual ? 1 - (Follow * (1 - Quantile) / Quantile) : 1 + Follow);
-            if (_lately.Count(slow => slow) < Majority) Rest = TimeSpan.Zero;
-            else if (Rest == TimeSpan.Zero) Rest = FirstRest;
-            else if (Rest < LongestRest) Rest *= 2;
         }
     }
 }

@@ -183,6 +183,26 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
         }
     }
 
+    /// <summary>Keeps the vCPUs out of the guest for a while; the disks work on. Nobody pauses the machine before <see cref="EndRest"/>.</summary>
+    /// <returns>False: one did not stop in time, and they run on.</returns>
+    public bool TryRest()
+    {
+        foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
+        long limit = Environment.TickCount64 + PauseLimitMillis;
+        if (Array.TrueForAll(_vcpus, vcpu => vcpu.WaitPaused(limit))) return true;
+        EndRest();
+        return false;
+    }
+
+    /// <summary>The CPU time that the vCPUs' threads have used.</summary>
+    public TimeSpan CpuTime() => _vcpus.Aggregate(TimeSpan.Zero, (sum, vcpu) => sum + vcpu.CpuTime);
+
+    /// <summary>Takes <see cref="TryRest"/> back. A machine that has ended stays as it is.</summary>
+    public void EndRest()
+    {
+        if (!_exited.Task.IsCompleted) ResumeVcpus();
+    }
+
     /// <summary>Makes an empty state for <see cref="Save"/> to fill, outside the pause.</summary>
     public MachineState NewState() => new()
     {

@@ -85,6 +85,9 @@ public sealed class Vcpu : IDisposable
         _resume.Set();
     }
 
+    /// <summary>The CPU time that its thread has used.</summary>
+    public TimeSpan CpuTime => Libc.CpuTimeOfThread(_threadId);
+
     /// <summary>Asks a running vCPU to pause. Does not wait; may be called from any thread, its own included, any number of times.</summary>
     public void RequestPause()
     {
