@@ -33,7 +33,8 @@ using (Instance instance = new(Path.GetFullPath(images), files))
     {
         foreach (Workload workload in plan.Workloads)
         {
-            foreach (ShadowKind shadow in plan.Shadows)
+            // Alone before and after each, too.
+            foreach (ShadowKind shadow in plan.Shadows.Skip(1).SelectMany(shadow => new[] { ShadowKind.None, shadow }).Append(ShadowKind.None))
             {
                 InterferenceSample? sample = null;
                 bool lasted = instance.While(shadow, () => sample = workload.Run(instance.Guest, instance.Device, plan.Time));

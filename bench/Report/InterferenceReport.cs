@@ -58,22 +58,35 @@ public static class InterferenceReport
         {
             double[] alone = Values(measured.Shadows[0]);
             if (alone.Length == 0) continue;
-            double basis = Median(alone);
-            double[][] kept = [.. shadows.Select(shadow => Values(shadow).Select(v => v / basis * unit).Order().ToArray())];
+            double[][] kept = [.. shadows.Select(shadow => Kept(shadow).Select(v => v * unit).Order().ToArray())];
             groups.Add((workload, [.. kept.Select(k => k.Length == 0 ? (double?)null : Median(k))]));
             string format = unit == 1 ? "0.00" : "0.0";
-            table.Add([workload, Text(basis, "0.#"), .. kept.Select(k => k.Length == 0 ? "-"
+            table.Add([workload, Text(Median(alone), "0.#"), .. kept.Select(k => k.Length == 0 ? "-"
                 : k.Length == 1 ? Text(k[0], format) : $"{Text(Median(k), format)} ({Text(k[0], format)}–{Text(k[^1], format)})")]);
 
             double[] Values(string shadow) => [.. measured.Cells.Where(cell => cell.Workload == workload && cell.Shadow == shadow)
                 .Select(cell => value(cell.Sample)).OfType<double>()];
+
+            // Beside what was measured alone right before and right after: a host that others use is another one a minute later.
+            IEnumerable<double> Kept(string shadow)
+            {
+                InterferenceCell[] cells = [.. measured.Cells.Where(cell => cell.Workload == workload)];
+                for (int i = 0; i < cells.Length; i++)
+                {
+                    if (cells[i].Shadow != shadow || value(cells[i].Sample) is not { } kept) continue;
+                    InterferenceCell?[] neighbours = [cells[..i].LastOrDefault(IsAlone), cells[i..].FirstOrDefault(IsAlone)];
+                    yield return kept / neighbours.OfType<InterferenceCell>().Average(cell => value(cell.Sample)!.Value);
+                }
+            }
+
+            bool IsAlone(InterferenceCell cell) => cell.Shadow == measured.Shadows[0];
         }
 
         yield return $"## {title}";
         yield return "";
         yield return $"![{title}]({name}.svg)";
         yield return "";
-        yield return "Medians; in brackets the least and the most. The second column is the measured value itself: rounds or requests a second, or microseconds.";
+        yield return "Medians, each beside the runs alone right before and after it; in brackets the least and the most. The second column is the measured value itself: rounds or requests a second, or microseconds.";
         yield return "";
         yield return table.ToString();
         File.WriteAllText(Path.Combine(folder, $"{name}.svg"), BarChart.Draw(title, subtitle, unit,

@@ -53,6 +53,29 @@ public sealed class PauseTests : IDisposable
     }
 
     [Fact]
+    public void A_machine_rests_for_a_while_and_goes_on_and_one_that_ended_stays_as_it_is()
+    {
+        using WorkerMachine guest = WorkerMachine.Started(_host, 2, MemoryBytes);
+        TimeSpan used = guest.Machine.CpuTime();
+        guest.AwaitCounting();
+        Assert.True(guest.Machine.CpuTime() > used);
+
+        Assert.True(guest.Machine.TryRest());
+        (ulong counted, used) = (guest.Counted, guest.Machine.CpuTime());
+        Thread.Sleep(50); // in which it would count some thousands
+        Assert.Equal((counted, used), (guest.Counted, guest.Machine.CpuTime()));
+        guest.Machine.EndRest();
+        guest.AwaitCounting();
+
+        guest.Machine.RequestReset();
+        Assert.True(guest.Machine.TryRest());
+        guest.Machine.EndRest();
+        counted = guest.Counted;
+        Thread.Sleep(50);
+        Assert.Equal(counted, guest.Counted);
+    }
+
+    [Fact]
     public void No_processor_sleeps_in_a_pause()
     {
         using WorkerMachine from = WorkerMachine.Started(_host, 1, MemoryBytes);

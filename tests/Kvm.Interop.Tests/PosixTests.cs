@@ -6,7 +6,33 @@ namespace Kvm.Interop.Tests;
 /// <summary>Descriptors, mappings, events and sockets on the real kernel.</summary>
 public sealed class PosixTests
 {
+    private static readonly TimeSpan s_work = TimeSpan.FromMilliseconds(50);
     private const int F_GETFD = 1, FD_CLOEXEC = 1;
+
+    [Fact]
+    public void CPU_time_is_a_thread_s_own_and_a_process_has_that_of_all()
+    {
+        TimeSpan process = Libc.CpuTimeOf(Environment.ProcessId), own = Libc.CpuTimeOfThread(Libc.gettid());
+        TimeSpan others = TimeSpan.Zero;
+        Thread thread = new(() =>
+        {
+            Work();
+            others = Libc.CpuTimeOfThread(Libc.gettid());
+        });
+        thread.Start();
+        thread.Join();
+        Assert.InRange(others, s_work, s_work * 2);
+        Assert.InRange(Libc.CpuTimeOfThread(Libc.gettid()) - own, TimeSpan.Zero, s_work / 2);
+        Assert.True(Libc.CpuTimeOf(Environment.ProcessId) - process >= s_work);
+        Assert.Throws<LibcException>(() => Libc.CpuTimeOf(int.MaxValue >> 4));
+
+        static void Work()
+        {
+            while (Libc.CpuTimeOfThread(Libc.gettid()) < s_work)
+            {
+            }
+        }
+    }
 
     [Fact]
     public void An_event_counts_up_and_is_taken_at_once()

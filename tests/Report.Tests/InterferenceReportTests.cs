@@ -11,13 +11,14 @@ public sealed class InterferenceReportTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public void Everything_is_relative_to_the_median_alone_with_its_spread()
+    public void Everything_is_relative_to_what_was_alone_before_and_after_it_with_its_spread()
     {
         InterferenceCell[] cells =
         [
-            Cell("random read", "none", 1000, 100), Cell("random read", "none", 900, 110), Cell("random read", "none", 1100, 90),
-            Cell("random read", "all", 950, 120), Cell("random read", "all", 970, 130), Cell("random read", "all", 990, 150),
+            Cell("random read", "none", 1000, 100), Cell("random read", "all", 950, 120), Cell("random read", "none", 1000, 100),
             Cell("CPU loop", "none", 50, null), Cell("CPU loop", "all", 49, null),
+            Cell("random read", "none", 400, 200), Cell("random read", "all", 485, 312), Cell("random read", "none", 600, 280),
+            Cell("random read", "none", 1000, 90), Cell("random read", "all", 990, 150), Cell("random read", "none", 1000, 110),
         ];
         ReadyTime[] ready = [new("alone", 10_000), new("alone", 12_000)];
         File.WriteAllText(
@@ -27,7 +28,7 @@ public sealed class InterferenceReportTests : IDisposable
 
         string[] lines = [.. File.ReadAllLines(Path.Combine(_folder, "report.md")).Select(line => string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries)))];
         Assert.Contains("| random read | 1000 | - | 97.0 (95.0–99.0) |", lines);
-        Assert.Contains("| random read | 100 | - | 1.30 (1.20–1.50) |", lines);
+        Assert.Contains("| random read | 105 | - | 1.30 (1.20–1.50) |", lines);
         Assert.Contains("| CPU loop | 50 | - | 98.0 |", lines);
         Assert.Contains("| alone | 2 | 11.0 | 10.0 | 12.0 |", lines);
         Assert.Contains("no isolation", File.ReadAllText(Path.Combine(_folder, "throughput.svg")), StringComparison.Ordinal);

@@ -3,6 +3,9 @@ namespace Cloning.Isolation;
 /// <summary>What isolation needs of the host: its files, and the scheduling of threads. Paths are absolute.</summary>
 internal interface IIsolationHost
 {
+    /// <summary>How many processors this process may use.</summary>
+    int Processors { get; }
+
     /// <summary>Whether a file or a directory is there.</summary>
     bool Exists(string path);
 

@@ -9,6 +9,9 @@ internal sealed class IsolationHost : IIsolationHost
     private const int IoprioWhoProcess = 1;
 
     /// <inheritdoc/>
+    public int Processors => Environment.ProcessorCount;
+
+    /// <inheritdoc/>
     public bool Exists(string path) => Path.Exists(path);
 
     /// <inheritdoc/>

@@ -57,16 +57,13 @@ internal sealed class MemoryRegulator : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Whether this host has processors for two to use memory at once. Else CPU time shares memory out, too.</summary>
-    public static bool IsUseful => Environment.ProcessorCount > 1;
-
     /// <summary>Regulates a shadow's machine until disposed. Nobody else may pause it before that.</summary>
     /// <param name="machine">Runs.</param>
     /// <param name="foreground">Tells whether the shadow is still to have only what is left over.</param>
-    /// <returns>Null: there is nothing to regulate on this host.</returns>
+    /// <returns>Null: with one processor CPU time shares memory out, too.</returns>
     public static MemoryRegulator? For(Machine machine, DiskActivity foreground)
     {
-        if (!IsUseful) return null;
+        if (Environment.ProcessorCount == 1) return null;
         int instance = Libc.getppid();
         MemoryProbe probe = new();
         return new MemoryRegulator(

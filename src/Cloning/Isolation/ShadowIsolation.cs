@@ -161,9 +161,9 @@ internal sealed class ShadowIsolation : IDisposable
         priority == RebootPriority.Normal ? "not at this priority"
             : $"waits while the instance's disks work, and {s_preemption[(int)priority].TotalMilliseconds:0} ms after that");
 
-    private static IsolationMeasure Regulator(RebootPriority priority)
+    private IsolationMeasure Regulator(RebootPriority priority)
     {
-        bool applied = priority == RebootPriority.Idle && MemoryRegulator.IsUseful;
+        bool applied = priority == RebootPriority.Idle && _host.Processors > 1;
         return new(IsolatedResource.Memory, "regulator", applied,
             applied ? string.Create(CultureInfo.InvariantCulture, $"rests where its running makes memory answer {MemoryRegulator.Harm} times as slowly and the instance is at work")
                 : priority == RebootPriority.Idle ? "one processor: CPU time shares memory out" : "not at this priority");

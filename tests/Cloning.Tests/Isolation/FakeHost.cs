@@ -16,6 +16,7 @@ internal sealed class FakeHost : IIsolationHost
 
     /// <summary>Whether threads may be given a better niceness than they have.</summary>
     public bool Privileged { get; init; }
+    public int Processors { get; init; } = 2;
 
     /// <summary>Paths below which nothing may be made or written.</summary>
     public List<string> ReadOnly { get; } = [];

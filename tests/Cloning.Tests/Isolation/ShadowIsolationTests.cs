@@ -35,6 +35,18 @@ public sealed class ShadowIsolationTests : IDisposable
         Assert.DoesNotContain(isolation.Report.Measures, measure => !measure.Applied);
     }
 
+    [Theory]
+    [InlineData(1, RebootPriority.Idle, false)]
+    [InlineData(2, RebootPriority.Idle, true)]
+    [InlineData(2, RebootPriority.Low, false)]
+    public void Memory_is_regulated_where_two_can_use_it_at_once(int processors, RebootPriority priority, bool applied)
+    {
+        FakeHost host = new FakeHost { Processors = processors }.Unified("/sys/fs/cgroup", ("/", "cpu"));
+        using ShadowIsolation isolation = ShadowIsolation.Apply(host, "demo", FakeHost.Shadow, GuestBytes, _foreground, priority);
+        Assert.Contains(isolation.Report.Measures,
+            measure => measure is { Resource: IsolatedResource.Memory, Mechanism: "regulator" } && measure.Applied == applied);
+    }
+
     [Fact]
     public void Version_2_of_a_systemd_user_manager()
     {
