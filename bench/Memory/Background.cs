@@ -16,7 +16,7 @@ internal sealed class Background : IDisposable
     /// <summary>Starts it, unregulated, and waits until it works.</summary>
     public Background()
     {
-        _process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["background"])
+        _process = Process.Start(new ProcessStartInfo("dotnet", [Environment.GetCommandLineArgs()[0], "background"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

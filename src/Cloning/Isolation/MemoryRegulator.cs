@@ -88,39 +88,38 @@ internal sealed class MemoryRegulator : IDisposable
 
     private void Regulate()
     {
-        bool harm = false;
-        while (!_end.WaitOne(harm || _backoff.Rest > TimeSpan.Zero ? s_between : Calm))
+        try
         {
-            harm = false;
-            try
-            {
-                if (!_applies() || !IsAtWork())
-                {
-                    _backoff.Add(false);
-                    continue;
-                }
-            }
-            catch (LibcException)
-            {
-                return; // the instance is gone, and with it whom to be considerate of
-            }
-
-            double? running = Running();
-            if ((running is null && _backoff.Rest == TimeSpan.Zero) || !_stop()) continue;
-            if (running is not null)
-            {
-                harm = running > Harm * Resting();
-                _backoff.Add(harm);
-            }
-
-            if (_backoff.Rest > TimeSpan.Zero)
-            {
-                Rests++;
-                _end.WaitOne(_backoff.Rest);
-            }
-
-            _go();
+            bool harm = false;
+            while (!_end.WaitOne(harm || _backoff.Rest > TimeSpan.Zero ? s_between : Calm)) harm = Look();
         }
+        catch (LibcException)
+        {
+            // The instance is gone, or a vCPU's thread: there is nobody left to be considerate of, or to rest.
+        }
+    }
+
+    /// <returns>Whether the load was seen to do harm.</returns>
+    private bool Look()
+    {
+        if (!_applies() || !IsAtWork())
+        {
+            _backoff.Add(false);
+            return false;
+        }
+
+        double? running = Running();
+        if ((running is null && _backoff.Rest == TimeSpan.Zero) || !_stop()) return false;
+        bool harm = running > Harm * Resting();
+        if (running is not null) _backoff.Add(harm);
+        if (_backoff.Rest > TimeSpan.Zero)
+        {
+            Rests++;
+            _end.WaitOne(_backoff.Rest);
+        }
+
+        _go();
+        return harm;
     }
 
     /// <returns>How long memory takes to answer while the load runs; null where that could not be seen.</returns>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Cloning.Isolation;
+using Kvm.Interop;
 using Xunit;
 
 namespace Cloning.Tests.Isolation;
@@ -73,6 +74,14 @@ public sealed class MemoryRegulatorTests
         Assert.True(_simulation.Runs, "left standing");
     }
 
+    [Fact]
+    public void A_load_whose_threads_have_ended_ends_it()
+    {
+        _simulation.LoadIsGone = true;
+        using (MemoryRegulator regulator = _simulation.Regulate()) Await(() => _simulation.Looks >= 2);
+        Assert.Equal((0, true), (_simulation.Stops, _simulation.Runs));
+    }
+
     private static void Await(Func<bool> condition) =>
         Assert.True(SpinWait.SpinUntil(condition, TimeSpan.FromSeconds(60)), "it does not come to that");
 
@@ -85,6 +94,7 @@ public sealed class MemoryRegulatorTests
         public double Harm { get; set; } = 1;
         public bool InstanceWorks { get; set; } = true;
         public bool LoadHasProcessor { get; set; } = true;
+        public bool LoadIsGone { get; set; }
         public bool IsIdle { get; set; } = true;
         public int Stops => _stops;
         public int Looks => _looks;
@@ -110,7 +120,7 @@ public sealed class MemoryRegulatorTests
                 _looks++;
                 return InstanceWorks ? Clock : TimeSpan.Zero;
             },
-            () => LoadHasProcessor ? Clock : TimeSpan.Zero);
+            () => LoadIsGone ? Libc.CpuTimeOfThread(int.MaxValue >> 4) : LoadHasProcessor ? Clock : TimeSpan.Zero);
 
         private static TimeSpan Clock => Stopwatch.GetElapsedTime(0);
     }
