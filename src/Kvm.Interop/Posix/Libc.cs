@@ -244,12 +244,12 @@ public static unsafe partial class Libc
     /// </summary>
     /// <param name="pid">The process; not 0.</param>
     /// <exception cref="LibcException">There is no such process.</exception>
-    public static TimeSpan CpuTimeOf(int pid) => ReadClock((~pid << 3) | CPUCLOCK_SCHED, pid);
+    public static TimeSpan CpuTimeOf(int pid) => ReadClock((~pid << 3) | SchedulerClock, pid);
 
     /// <summary>The CPU time that one thread of this process has used until now (pthread_getcpuclockid(3)).</summary>
     /// <param name="thread">The thread; not 0.</param>
     /// <exception cref="LibcException">There is no such thread.</exception>
-    public static TimeSpan CpuTimeOfThread(int thread) => ReadClock((~thread << 3) | CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED, thread);
+    public static TimeSpan CpuTimeOfThread(int thread) => ReadClock((~thread << 3) | OfThread | SchedulerClock, thread);
 
     private static TimeSpan ReadClock(int clock, int task)
     {
@@ -259,7 +259,8 @@ public static unsafe partial class Libc
         return TimeSpan.FromSeconds(time[0]) + TimeSpan.FromTicks(time[1] / TimeSpan.NanosecondsPerTick);
     }
 
-    private const int CPUCLOCK_SCHED = 2, CPUCLOCK_PERTHREAD = 4; // include/linux/posix-timers.h
+    // CPUCLOCK_SCHED and CPUCLOCK_PERTHREAD of the kernel's include/linux/posix-timers.h, which are in no header for others.
+    private const int SchedulerClock = 2, OfThread = 4;
 
     [LibraryImport(Lib, SetLastError = true)]
     private static partial int clock_gettime(int clock, long* time);
