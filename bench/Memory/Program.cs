@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using Memory;
 using Report;
 
@@ -17,7 +16,7 @@ if (args is not ([] or ["--quick"]))
 
 // How much two processes are in each other's way changes from one to the next, with the pages and the processors they get. So what is
 // compared is one background, with its regulator on and off in turn.
-const double Half = 0.5;
+const double InTheWay = 0.25; // of what the foreground does alone
 int backgrounds = args.Length == 0 ? 12 : 4;
 TimeSpan time = TimeSpan.FromSeconds(3);
 HostDescription host = HostDescription.Read();
@@ -29,13 +28,13 @@ foreach ((string name, Func<Func<bool>, double> run) in new (string, Func<Func<b
 {
     List<Trial> trials = [];
     for (int i = 0; i < backgrounds; i++) trials.Add(Try(run));
-    foreach (IGrouping<bool, Trial> group in trials.GroupBy(trial => trial.Free < 1 - (Half / 2)).OrderBy(group => group.Key))
+    foreach (IGrouping<bool, Trial> group in trials.GroupBy(trial => trial.Free < 1 - InTheWay).OrderBy(group => group.Key))
     {
         bool isNothing = group.All(trial => trial.Alone == 0);
         table.Add(name, isNothing ? "" : group.Key ? "more than a quarter" : "less", $"{group.Count()}",
-            isNothing ? "" : Text(group.Select(trial => trial.Alone), "0"), isNothing ? "" : Text(group.Select(trial => trial.Free * 100), "0.0"),
-            isNothing ? "" : Text(group.Select(trial => trial.Regulated * 100), "0.0"),
-            Text(group.Select(trial => trial.Background), "0"), Text(group.Select(trial => trial.BackgroundRegulated * 100), "0.0"));
+            isNothing ? "" : Spread.Text([.. group.Select(trial => trial.Alone)], "0"), isNothing ? "" : Spread.Text([.. group.Select(trial => trial.Free * 100)], "0.0"),
+            isNothing ? "" : Spread.Text([.. group.Select(trial => trial.Regulated * 100)], "0.0"),
+            Spread.Text([.. group.Select(trial => trial.Background)], "0"), Spread.Text([.. group.Select(trial => trial.BackgroundRegulated * 100)], "0.0"));
     }
 }
 
@@ -54,7 +53,7 @@ Trial Try(Func<Func<bool>, double> run)
         backgroundRegulated = other.Begin(regulated: false);
     }
 
-    alone = Half * (alone + run(For(time)));
+    alone = (alone + run(For(time))) / 2;
     return new Trial(alone, free / alone, regulated / alone, background, backgroundRegulated / background);
 }
 
@@ -72,12 +71,4 @@ static double Idle(Func<bool> goesOn)
 {
     while (goesOn()) Thread.Sleep(1);
     return 0;
-}
-
-static string Text(IEnumerable<double> values, string format)
-{
-    double[] sorted = [.. values.Order()];
-    return $"{Number((sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) * Half)} ({Number(sorted[0])}–{Number(sorted[^1])})";
-
-    string Number(double value) => value.ToString(format, CultureInfo.InvariantCulture);
 }

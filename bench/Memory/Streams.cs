@@ -22,7 +22,8 @@ internal static unsafe class Streams
     {
         byte* from = Allocate(), to = Allocate();
         double rate = Blocks(goesOn, restless: false, at => Buffer.MemoryCopy(from + at, to + at, BlockBytes, BlockBytes));
-        Free(from, to);
+        NativeMemory.AlignedFree(from);
+        NativeMemory.AlignedFree(to);
         return rate;
     }
 
@@ -39,7 +40,7 @@ internal static unsafe class Streams
         {
             for (nuint i = 0; i < BlockBytes / LineBytes; i++) at = *(byte**)at;
         });
-        Free(memory);
+        NativeMemory.AlignedFree(memory);
         return rate;
     }
 
@@ -52,7 +53,7 @@ internal static unsafe class Streams
         {
             for (nuint i = 0; i < BlockBytes; i += (nuint)Vector128<byte>.Count) Sse2.StoreAlignedNonTemporal(memory + at + i, Vector128.Create((byte)(at / BlockBytes | 1)));
         });
-        Free(memory);
+        NativeMemory.AlignedFree(memory);
         return rate;
     }
 
@@ -74,20 +75,11 @@ internal static unsafe class Streams
         return blocks / (work + turn).TotalSeconds;
     }
 
-    // SAFETY: all accesses are within Bytes, and nobody keeps the pointer after Free.
+    // SAFETY: all accesses are within Bytes, and nobody keeps the pointer after it is freed.
     private static byte* Allocate()
     {
         byte* memory = (byte*)NativeMemory.AlignedAlloc(Bytes, LineBytes);
         NativeMemory.Fill(memory, Bytes, 1);
         return memory;
     }
-
-    private static void Free(params ReadOnlySpan<nint> memory)
-    {
-        foreach (nint one in memory) NativeMemory.AlignedFree((void*)one);
-    }
-
-    private static void Free(byte* first, byte* second) => Free((nint)first, (nint)second);
-
-    private static void Free(byte* memory) => Free((nint)memory);
 }

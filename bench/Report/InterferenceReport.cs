@@ -41,7 +41,7 @@ public static class InterferenceReport
         foreach (IGrouping<string, ReadyTime> times in measured.GroupBy(time => time.Name))
         {
             double[] seconds = [.. times.Select(time => time.Millis / 1000.0).Order()];
-            ready.Add(times.Key, $"{seconds.Length}", Text(Median(seconds), "0.0"), Text(seconds[0], "0.0"), Text(seconds[^1], "0.0"));
+            ready.Add(times.Key, $"{seconds.Length}", Text(Spread.Median(seconds), "0.0"), Text(seconds[0], "0.0"), Text(seconds[^1], "0.0"));
         }
 
         return ["## Time until ready", "", ready.ToString()];
@@ -58,11 +58,10 @@ public static class InterferenceReport
         {
             double[] alone = Values(measured.Shadows[0]);
             if (alone.Length == 0) continue;
-            double[][] kept = [.. shadows.Select(shadow => Kept(shadow).Select(v => v * unit).Order().ToArray())];
-            groups.Add((workload, [.. kept.Select(k => k.Length == 0 ? (double?)null : Median(k))]));
+            double[][] kept = [.. shadows.Select(shadow => Kept(shadow).Select(v => v * unit).ToArray())];
+            groups.Add((workload, [.. kept.Select(k => k.Length == 0 ? (double?)null : Spread.Median(k))]));
             string format = unit == 1 ? "0.00" : "0.0";
-            table.Add([workload, Text(Median(alone), "0.#"), .. kept.Select(k => k.Length == 0 ? "-"
-                : k.Length == 1 ? Text(k[0], format) : $"{Text(Median(k), format)} ({Text(k[0], format)}–{Text(k[^1], format)})")]);
+            table.Add([workload, Text(Spread.Median(alone), "0.#"), .. kept.Select(k => k.Length == 0 ? "-" : Spread.Text(k, format))]);
 
             double[] Values(string shadow) => [.. measured.Cells.Where(cell => cell.Workload == workload && cell.Shadow == shadow)
                 .Select(cell => value(cell.Sample)).OfType<double>()];
@@ -91,12 +90,6 @@ public static class InterferenceReport
         yield return table.ToString();
         File.WriteAllText(Path.Combine(folder, $"{name}.svg"), BarChart.Draw(title, subtitle, unit,
             [.. shadows.Select((shadow, i) => (shadow, s_colours[i % s_colours.Length]))], groups));
-    }
-
-    private static double Median(double[] values)
-    {
-        double[] sorted = [.. values.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
     private static string Text(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);

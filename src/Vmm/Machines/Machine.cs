@@ -168,10 +168,8 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     {
         try
         {
-            foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
             long limit = Environment.TickCount64 + PauseLimitMillis;
-            foreach (Vcpu vcpu in _vcpus)
-                if (!vcpu.WaitPaused(limit)) throw new TimeoutException($"vcpu{vcpu.Index} did not stop within {PauseLimitMillis} ms");
+            if (StopVcpus(limit) is { } late) throw new TimeoutException($"vcpu{late.Index} did not stop within {PauseLimitMillis} ms");
             for (int i = 0; i < _transports.Length; i++)
                 if (!_transports[i].Suspend(patient ? long.MaxValue : limit)) throw new TimeoutException($"A request of disk {i} did not end within {PauseLimitMillis} ms");
         }
@@ -187,9 +185,7 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     /// <returns>False: one did not stop in time, and they run on.</returns>
     public bool TryRest()
     {
-        foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
-        long limit = Environment.TickCount64 + PauseLimitMillis;
-        if (Array.TrueForAll(_vcpus, vcpu => vcpu.WaitPaused(limit))) return true;
+        if (StopVcpus(Environment.TickCount64 + PauseLimitMillis) is null) return true;
         EndRest();
         return false;
     }
@@ -385,6 +381,15 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
     {
         if (!_exited.TrySetResult(exit)) return;
         foreach (Vcpu? vcpu in _vcpus) vcpu?.RequestPause();
+    }
+
+    /// <returns>The first that did not stop in time, or null.</returns>
+    private Vcpu? StopVcpus(long limit)
+    {
+        foreach (Vcpu vcpu in _vcpus) vcpu.RequestPause();
+        foreach (Vcpu vcpu in _vcpus)
+            if (!vcpu.WaitPaused(limit)) return vcpu;
+        return null;
     }
 
     private void ResumeVcpus()
