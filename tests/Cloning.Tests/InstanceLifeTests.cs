@@ -54,6 +54,34 @@ public sealed class InstanceLifeTests
     }
 
     [Fact]
+    public async Task Whoever_has_read_the_login_prompt_finds_it_running()
+    {
+        using TestInstance guest = new('1');
+        string console = "";
+        InstanceState? found = null;
+        IDisposable? reader = null;
+        guest.Entered = phase =>
+        {
+            // After who watches the boot, so that it has read the prompt when this does.
+            if (phase == RebootPhase.Boot) reader = guest.Instance.Console.Attach(Read, replay: int.MaxValue);
+        };
+        for (int boot = 0; boot < 8; boot++)
+        {
+            (console, found) = ("", null);
+            await guest.Reboot(RebootMode.InPlace);
+            guest.Ask('v', "<1>"); // what came before this has been read
+            reader!.Dispose();
+            Assert.Equal(InstanceState.Running, found);
+        }
+
+        void Read(ReadOnlyMemory<byte> output)
+        {
+            console += System.Text.Encoding.Latin1.GetString(output.Span);
+            if (console.EndsWith("login: ", StringComparison.Ordinal)) found = guest.Instance.Status().State;
+        }
+    }
+
+    [Fact]
     public async Task A_guest_that_switches_itself_off_during_a_background_reboot_is_off()
     {
         using TestInstance guest = new('1');

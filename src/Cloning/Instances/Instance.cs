@@ -23,7 +23,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     private ReadyCommand? _readyCommand;
     private CancellationTokenSource? _reboot;
     private RebootReport? _lastReport;
-    private InstanceState _state = InstanceState.Booting;
+    // What has been asked of it. Whether its OS is up is for the watch to say: see State.
+    private InstanceState _state = InstanceState.Running;
     private readonly BackgroundTurns _turns;
     private bool _powerOffMeansReboot;
     private int _generation;
@@ -74,6 +75,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal string? CancelReason { get; private set; }
     /// <summary>Whether the OS has come up since it was last booted.</summary>
     internal bool IsUp => _watch is { IsReady: true };
+    private InstanceState State => _state == InstanceState.Running && !IsUp ? InstanceState.Booting : _state;
     internal bool IsStopping
     {
         get
@@ -115,7 +117,7 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     {
         lock (_gate)
         {
-            return new InstanceStatus(Config.Name, _state, Environment.ProcessId, _startedAt, _generation, Config.MemoryMiB,
+            return new InstanceStatus(Config.Name, State, Environment.ProcessId, _startedAt, _generation, Config.MemoryMiB,
                 Config.Cpus, Phase, ShadowPid, Manifest.Chains.Select(chain => chain.Count).DefaultIfEmpty().Max(), _lastReport, Upkeep.Status,
                 Isolation);
         }
@@ -326,6 +328,11 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
     internal BootWatch BootAgain(Machine next)
     {
         Machine old = Machine;
+        lock (_gate)
+        {
+            if (_state == InstanceState.Running) _state = InstanceState.Rebooting;
+        }
+
         try
         {
             old.Pause(patient: true);
@@ -338,15 +345,15 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
 
         ConsoleHub.Connect(null);
         old.Dispose();
-        lock (_gate)
-        {
-            _powerOffMeansReboot = false;
-            if (_state != InstanceState.Stopping) _state = InstanceState.Booting;
-        }
-
+        lock (_gate) _powerOffMeansReboot = false;
         ConsoleHub.Channel.BeginAnew();
         Adopt(next);
         _watch = WatchBoot();
+        lock (_gate)
+        {
+            if (_state == InstanceState.Rebooting) _state = InstanceState.Running;
+        }
+
         next.Run();
         return _watch;
     }
@@ -432,9 +439,8 @@ public sealed class Instance : IInstance, IDiskChains, IDisposable
             {
                 lock (_gate)
                 {
-                    if (_state is InstanceState.Booting or InstanceState.Rebooting) _state = InstanceState.Running;
                     // While it booted it did not hear the button.
-                    else if (_state == InstanceState.Stopping) Machine.PressPowerButton();
+                    if (_state == InstanceState.Stopping) Machine.PressPowerButton();
                 }
             },
             TaskScheduler.Default);
