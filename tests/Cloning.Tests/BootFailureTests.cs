@@ -34,6 +34,23 @@ public sealed class BootFailureTests
     public void Nothing_else_is(string output) => Assert.DoesNotMatch(BootFailure.Pattern, output);
 
     [Fact]
+    public void An_OS_that_is_up_can_say_what_it_likes()
+    {
+        string log = Path.GetTempFileName();
+        using (ConsoleHub hub = new(log))
+        using (BootWatch watch = new(hub))
+        {
+            watch.CountAsReady();
+            hub.Print("You are in rescue mode. After logging in"u8);
+            hub.Drain();
+            Assert.False(watch.Failed.IsCompleted);
+            Assert.Equal("You are in rescue mode. After logging in", watch.LastLine);
+        }
+
+        File.Delete(log);
+    }
+
+    [Fact]
     public void The_last_lines_are_safe_to_print()
     {
         string output = string.Join("\r\n", Enumerable.Range(1, 20)) + "\r\n\r\n\u001b[2Jlogin\u0007 \r\n" + new string('x', 300);

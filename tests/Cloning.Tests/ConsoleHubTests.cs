@@ -1,5 +1,6 @@
 using System.Text;
 using Cloning.Instances;
+using Kvm.Interop;
 using Xunit;
 
 namespace Cloning.Tests;
@@ -13,9 +14,11 @@ public sealed class ConsoleHubTests
         string log = Path.GetTempFileName();
         using ManualResetEventSlim busy = new(), goOn = new();
         StringBuilder read = new();
+        uint? policy = null;
         using (ConsoleHub hub = new(log))
         using (hub.Attach(output =>
         {
+            policy = Policy();
             busy.Set();
             goOn.Wait();
             read.Append(Encoding.Latin1.GetString(output.Span));
@@ -36,9 +39,19 @@ public sealed class ConsoleHubTests
             waiter.Join();
             Assert.Equal("one two", drained);
             hub.Drain(); // nothing is on its way
+            // Once for each byte, it would take the processor from a guest that has no other.
+            Assert.Equal(SchedAttr.SCHED_BATCH, policy);
         }
 
         Assert.Equal("one two", await File.ReadAllTextAsync(log, TestContext.Current.CancellationToken));
         File.Delete(log);
+    }
+
+    private static unsafe uint Policy()
+    {
+        SchedAttr attributes;
+        // SAFETY: the kernel writes one structure, a local.
+        Assert.Equal(0, Libc.sched_getattr(Libc.gettid(), &attributes));
+        return attributes.Policy;
     }
 }

@@ -39,6 +39,7 @@ public sealed class SysRqTests : IDisposable
     {
         Task<SysRq.Answer> remount = Begin(() => _kernel.Remount(Ever));
         Print("Emergency Sync complete\n");
+        Print("sysrq: Emergency Remount R/O\n");
         AwaitLook();
         Assert.False(remount.IsCompleted);
         Print("Emergency Remount complete\n");
@@ -46,28 +47,33 @@ public sealed class SysRqTests : IDisposable
     }
 
     [Fact]
-    public void A_log_level_that_is_refused_late_is_not_taken_for_a_refused_remount()
+    public void A_kernel_that_takes_its_time_to_refuse_is_believed()
     {
-        Task<SysRq.Answer> remount = Begin(() => _kernel.Remount(Ever)); // it has stopped waiting for the log level by then
-        Print("This sysrq operation is disabled.\n");
-        AwaitLook();
+        _atWork = false; // its disks are at rest, which is no answer
+        Task<SysRq.Answer> remount = Begin(() => _kernel.Remount(Ever));
+        Thread.Sleep(300); // longer than disks have to rest to count as such
         Assert.False(remount.IsCompleted);
-        Print("Emergency Remount complete\n");
+        Print("Emergency Sync complete\n");
+        Print("[   19.538508] sysrq: This sysrq operation is disabled.\r\n");
+        Assert.Equal(SysRq.Answer.Disabled, Ended(remount));
+    }
+
+    [Fact]
+    public void A_log_level_that_is_refused_is_no_answer_to_the_remount()
+    {
+        Task<SysRq.Answer> level = Begin(() => _kernel.SetLogLevel(Ever, CancellationToken.None));
+        Print("sysrq: This sysrq operation is disabled.\n");
+        Assert.Equal(SysRq.Answer.Disabled, Ended(level));
+        Task<SysRq.Answer> remount = Begin(() => _kernel.Remount(Ever));
+        Print("sysrq: Emergency Remount R/O\nEmergency Remount complete\n");
         Assert.Equal(SysRq.Answer.Done, Ended(remount));
     }
 
     [Fact]
-    public void A_kernel_that_refuses_is_believed()
+    public void A_kernel_that_says_no_more_than_that_it_has_heard_is_done_when_its_disks_have_come_to_rest()
     {
         Task<SysRq.Answer> sync = Begin(() => _kernel.Sync(Ever, CancellationToken.None));
-        Print("This sysrq operation is disabled.\n");
-        Assert.Equal(SysRq.Answer.Disabled, Ended(sync));
-    }
-
-    [Fact]
-    public void A_kernel_that_says_nothing_is_done_when_its_disks_have_come_to_rest()
-    {
-        Task<SysRq.Answer> sync = Begin(() => _kernel.Sync(Ever, CancellationToken.None));
+        Print("sysrq: Emergency Sync\n");
         AwaitLook();
         Assert.False(sync.IsCompleted);
         _atWork = false;
@@ -75,13 +81,25 @@ public sealed class SysRqTests : IDisposable
     }
 
     [Fact]
-    public void Disks_that_never_rest_are_not_waited_for_longer_than_the_limit() =>
+    public void Disks_that_never_rest_are_not_waited_for_longer_than_the_limit()
+    {
+        Task<SysRq.Answer> sync = Begin(() => _kernel.Sync(limitMillis: 2000, CancellationToken.None));
+        Print("sysrq: Emergency Sync\n");
+        Assert.Equal(SysRq.Answer.Late, Ended(sync));
+    }
+
+    [Fact]
+    public void One_that_does_not_hear_it_has_not_done_it()
+    {
+        _atWork = false;
         Assert.Equal(SysRq.Answer.None, _kernel.Sync(limitMillis: 50, CancellationToken.None));
+    }
 
     private Task<SysRq.Answer> Begin(Func<SysRq.Answer> command)
     {
+        _looked.Reset();
         Task<SysRq.Answer> answer = Task.Factory.StartNew(command, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        AwaitLook();
+        Assert.True(_looked.Wait(s_limit)); // before it sends anything
         return answer;
     }
 

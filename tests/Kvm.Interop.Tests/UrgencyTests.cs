@@ -2,7 +2,7 @@ using Xunit;
 
 namespace Kvm.Interop.Tests;
 
-/// <summary>A thread before all others, for a moment, and nobody but it.</summary>
+/// <summary>A thread before all others, for a moment, and nobody but it; and one that lets others finish.</summary>
 public sealed class UrgencyTests
 {
     [Fact]
@@ -24,6 +24,29 @@ public sealed class UrgencyTests
         Assert.Equal(SchedAttr.SCHED_FLAG_RESET_ON_FORK, urgent.Flags & SchedAttr.SCHED_FLAG_RESET_ON_FORK);
         Assert.Equal(SchedAttr.SCHED_OTHER, after.Policy);
     }
+
+    [Fact]
+    public void One_that_preempts_nobody_keeps_its_niceness_and_whoever_had_a_policy_keeps_that()
+    {
+        SchedAttr batch = default, idle = default;
+        Thread thread = new(() =>
+        {
+            Assert.Equal(0, Libc.SetNice(Libc.gettid(), 7));
+            Libc.WakeWithoutPreempting();
+            batch = Own();
+            Set(batch with { Policy = SchedAttr.SCHED_IDLE });
+            Libc.WakeWithoutPreempting();
+            idle = Own();
+        });
+        thread.Start();
+        thread.Join();
+        Assert.Equal((SchedAttr.SCHED_BATCH, 7), (batch.Policy, batch.Nice));
+        Assert.Equal(SchedAttr.SCHED_IDLE, idle.Policy);
+    }
+
+    private static unsafe void Set(SchedAttr attributes) =>
+        // SAFETY: the kernel reads one structure, a parameter.
+        Assert.Equal(0, Libc.sched_setattr(Libc.gettid(), &attributes));
 
     private static unsafe SchedAttr Own()
     {

@@ -46,5 +46,20 @@ public sealed class ConsoleTests : Scenario
         Assert.Equal(0, third.WaitForExit());
     }
 
+    [Fact]
+    public void A_guest_that_prints_is_not_interrupted_for_each_byte()
+    {
+        using Guest guest = Vm.Start();
+        guest.LogIn();
+        int pid = Vm.Status().Pid!.Value;
+        // A host with one processor for everything, as the rig is.
+        Assert.Equal(0, Command.Run("taskset", "-a", "-p", "1", pid.ToString(CultureInfo.InvariantCulture)).ExitCode);
+        long before = Processes.SwitchesOf(pid);
+        int printed = guest.Run("seq 1000").Length;
+        long switches = Processes.SwitchesOf(pid) - before;
+        Say($"{switches} context switches for {printed} bytes");
+        Assert.InRange(switches, 1, printed / 2);
+    }
+
     private static int Number(Match match) => int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture);
 }

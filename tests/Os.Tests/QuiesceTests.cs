@@ -38,7 +38,7 @@ public sealed class QuiesceTests : Scenario
     }
 
     [Fact]
-    public void A_kernel_that_allows_no_remount_ends_a_reboot_that_insists_on_it_and_no_other()
+    public void A_kernel_that_allows_no_remount_or_does_not_answer_ends_a_reboot_that_insists_on_it_and_no_other()
     {
         using Guest guest = Vm.Start();
         guest.LogIn();
@@ -47,6 +47,10 @@ public sealed class QuiesceTests : Scenario
         Assert.Equal(5, refused.ExitCode);
         Assert.Contains("the guest's kernel does not allow SysRq remount", refused.Errors, StringComparison.Ordinal);
         Assert.DoesNotContain("read-only", refused.Errors, StringComparison.Ordinal);
+        guest.Run("echo 0 >/proc/sys/kernel/sysrq"); // it does not even answer
+        CommandResult unheard = Vm.Run("reboot", Instance.Name, "--background", "--timeout", "200", "--quiesce", "sysrq");
+        Assert.Equal(5, unheard.ExitCode);
+        Assert.Contains("did not answer SysRq sync", unheard.Errors, StringComparison.Ordinal);
         guest.WriteDurably("/data/file", "writable as before");
         Assert.Null(Vm.Reboot().Reason);
         guest.LogIn();

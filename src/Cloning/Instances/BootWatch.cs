@@ -22,8 +22,9 @@ public sealed class BootWatch : IDisposable
     {
         // Attached after the pattern: what the user takes for a sign of success is one, even where it says "emergency mode".
         _pattern = pattern;
-        _failure = new ReadyWatch(console, BootFailure.Pattern);
         _signs = [.. new[] { _told.Task, pattern?.Ready, channel?.Ready }.OfType<Task>()];
+        // What an OS that is up prints is not searched any more.
+        _failure = new ReadyWatch(console, BootFailure.Pattern, () => IsReady);
         Ready = Task.WhenAny(_signs);
     }
 

@@ -135,6 +135,8 @@ public sealed class ConsoleHub : IConsole, ISerialOutput, IDisposable
 
     private void Distribute()
     {
+        // A guest prints byte by byte. Where it shares a processor with this thread, it is not to be interrupted for each.
+        Libc.WakeWithoutPreempting();
         while (true)
         {
             _wake.WaitOne();

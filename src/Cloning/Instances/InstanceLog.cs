@@ -23,8 +23,8 @@ internal sealed partial class InstanceLog(ILogger logger)
     [LoggerMessage(507, LogLevel.Information, "the guest has asked for a background reboot")]
     public partial void GuestAsked();
 
-    [LoggerMessage(508, LogLevel.Warning, "the guest could not be brought to rest through its channel: {Reason}")]
-    public partial void NotAtRest(string reason);
+    [LoggerMessage(508, LogLevel.Warning, "the guest could not be brought to rest by {Means}: {Reason}")]
+    public partial void NotAtRest(string means, string reason);
 
     [LoggerMessage(509, LogLevel.Warning, "the OS {Failure}")]
     public partial void BootFailed(string failure);

@@ -33,19 +33,21 @@ internal static class Quiesce
         if (mode == QuiesceMode.Auto && instance.ConsoleHub.Channel.Announced)
         {
             if (instance.ConsoleHub.Channel.Ask("sync", TimeSpan.FromMilliseconds(limit), cancellation) is not { } trouble) return AtRest.Frozen;
-            instance.Log.NotAtRest(trouble);
+            instance.Log.NotAtRest("its channel", trouble);
         }
 
-        SysRq.Answer answer = KernelOf(instance).Sync(limit, cancellation);
-        return answer switch
+        SysRq kernel = KernelOf(instance);
+        SysRq.Answer synced = kernel.Sync(limit, cancellation);
+        if (mode == QuiesceMode.Sysrq && Trouble(synced, "sync", limit) is { } problem) throw new IOException(problem);
+        if (synced is SysRq.Answer.Done or SysRq.Answer.Late)
         {
-            SysRq.Answer.Done => AtRest.ReadOnly,
-            SysRq.Answer.Disabled when mode == QuiesceMode.Sysrq => throw new IOException(NotAllowed("sync")),
-            SysRq.Answer.None when mode == QuiesceMode.Sysrq =>
-                throw new IOException($"the guest's disks did not come to rest within {limit} ms of SysRq sync"),
-            SysRq.Answer.None => AtRest.ReadOnly,
-            _ => AtRest.Nothing,
-        };
+            // Now, and not when the guest's writes wait for it. Without it the remount's end is told by the disks.
+            _ = kernel.SetLogLevel(limit, cancellation);
+            return AtRest.ReadOnly;
+        }
+
+        instance.Log.NotAtRest("SysRq", Trouble(synced, "sync", limit)!);
+        return AtRest.Nothing;
     }
 
     /// <summary>Brings the guest's file systems to rest; waits at most five seconds for each means.</summary>
@@ -53,22 +55,28 @@ internal static class Quiesce
     /// <param name="mode">Auto makes do with what can be had; Sysrq does not.</param>
     /// <param name="means">By what means they are to be, then by what means they are.</param>
     /// <returns>The microseconds it took: downtime, for a guest that writes.</returns>
-    /// <exception cref="IOException">The mode is Sysrq, and the guest's kernel refuses. It has done nothing.</exception>
+    /// <exception cref="IOException">The mode is Sysrq, and the guest's kernel refuses, or does not answer.</exception>
     public static long Rest(Instance instance, QuiesceMode mode, ref AtRest means)
     {
         if (means == AtRest.Nothing) return 0;
         long start = Stopwatch.GetTimestamp();
         if (means == AtRest.Frozen && instance.ConsoleHub.Channel.Ask("quiesce", s_limit, CancellationToken.None) is { } trouble)
         {
-            instance.Log.NotAtRest(trouble);
+            instance.Log.NotAtRest("its channel", trouble);
             Undo(instance, means); // what is frozen would not let itself be remounted
             means = AtRest.ReadOnly;
         }
 
-        if (means == AtRest.ReadOnly && KernelOf(instance).Remount(LimitMillis) == SysRq.Answer.Disabled)
+        if (means == AtRest.ReadOnly)
         {
-            means = AtRest.Nothing;
-            if (mode == QuiesceMode.Sysrq) throw new IOException(NotAllowed("remount"));
+            SysRq.Answer remounted = KernelOf(instance).Remount(LimitMillis);
+            if (remounted == SysRq.Answer.Disabled) means = AtRest.Nothing; // it has done nothing
+            if (remounted is SysRq.Answer.Disabled or SysRq.Answer.None)
+            {
+                string problem = Trouble(remounted, "remount", LimitMillis)!;
+                if (mode == QuiesceMode.Sysrq) throw new IOException(problem);
+                instance.Log.NotAtRest("SysRq", problem);
+            }
         }
 
         return (long)Stopwatch.GetElapsedTime(start).TotalMicroseconds;
@@ -92,6 +100,12 @@ internal static class Quiesce
             () => (machine.Disks.Sum(disk => disk.Counters.WrittenBytes), machine.Disks.Any(disk => disk.InFlight > 0)));
     }
 
-    private static string NotAllowed(string command) =>
-        $"the guest's kernel does not allow SysRq {command}; see kernel.sysrq, or use --quiesce none";
+    private static string? Trouble(SysRq.Answer answer, string command, long limitMillis) => answer switch
+    {
+        SysRq.Answer.Disabled => $"the guest's kernel does not allow SysRq {command}; see kernel.sysrq, or use --quiesce none",
+        SysRq.Answer.Late => $"the guest's disks did not come to rest within {limitMillis} ms of SysRq {command}",
+        SysRq.Answer.None =>
+            $"the guest's kernel did not answer SysRq {command} on its serial console within {limitMillis} ms; see kernel.sysrq, or use --quiesce none",
+        _ => null,
+    };
 }

@@ -198,6 +198,19 @@ public static unsafe partial class Libc
     public static int sched_setattr(int thread, SchedAttr* attributes) =>
         (int)syscall(SYS_sched_setattr, thread, (nint)attributes, 0);
 
+    /// <summary>
+    /// From now on the calling thread preempts nobody when it wakes up (SCHED_BATCH, sched(7)): on a processor of its own it loses
+    /// nothing, on a shared one it finds more to do at once. One whose policy is not the default keeps it.
+    /// </summary>
+    public static void WakeWithoutPreempting()
+    {
+        SchedAttr attributes;
+        // SAFETY: the kernel writes and reads a struct sched_attr, a local.
+        if (sched_getattr(0, &attributes) != 0 || attributes.Policy != SchedAttr.SCHED_OTHER) return;
+        attributes.Policy = SchedAttr.SCHED_BATCH;
+        _ = sched_setattr(0, &attributes);
+    }
+
     /// <summary>nanosleep(2), begun again for what is left when a signal comes.</summary>
     /// <param name="nanoseconds">0 to 999,999,999.</param>
     public static void Sleep(long nanoseconds)

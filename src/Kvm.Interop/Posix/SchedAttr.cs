@@ -10,6 +10,8 @@ public struct SchedAttr
     public const uint SCHED_OTHER = 0;
     /// <summary>Policy: real-time, first in, first out.</summary>
     public const uint SCHED_FIFO = 1;
+    /// <summary>Policy: time-sharing, without preempting anybody on waking up.</summary>
+    public const uint SCHED_BATCH = 3;
     /// <summary>Policy: time-sharing of what nobody else wants.</summary>
     public const uint SCHED_IDLE = 5;
 
@@ -22,7 +24,7 @@ public struct SchedAttr
     public uint Policy;
     /// <summary><c>sched_flags</c>.</summary>
     public ulong Flags;
-    /// <summary><c>sched_nice</c>, for SCHED_OTHER and SCHED_IDLE.</summary>
+    /// <summary><c>sched_nice</c>, for SCHED_OTHER, SCHED_BATCH and SCHED_IDLE.</summary>
     public int Nice;
     /// <summary><c>sched_priority</c>, for SCHED_FIFO.</summary>
     public uint Priority;

@@ -41,6 +41,11 @@ internal static class Processes
     public static string[] DescriptorsOf(int pid) =>
         [.. new DirectoryInfo($"/proc/{pid}/fd").EnumerateFileSystemInfos().Select(fd => fd.LinkTarget ?? "")];
 
+    /// <summary>How often its threads have come onto a processor so far (<c>/proc/PID/schedstat</c>, Documentation/scheduler/sched-stats.rst).</summary>
+    public static long SwitchesOf(int pid) =>
+        Directory.EnumerateDirectories($"/proc/{pid}/task")
+            .Sum(task => long.Parse(File.ReadAllText($"{task}/schedstat").Split(' ')[2], CultureInfo.InvariantCulture));
+
     /// <summary>The cgroups of an instance's shadows.</summary>
     public static string[] ShadowCgroupsOf(string instance) =>
         Directory.Exists("/sys/fs/cgroup") ? Directory.GetDirectories("/sys/fs/cgroup", $"bgkvm-{instance}-*") : [];
