@@ -58,6 +58,10 @@ internal sealed class KvmVm : IDisposable
         into.TakeFrom(scratch);
     }
 
+    /// <summary>Sets the level of an interrupt line.</summary>
+    internal void SetInterrupt(uint gsi, bool high) =>
+        Fd.Set(KvmIoctls.KVM_IRQ_LINE, new KvmIrqLevel { Irq = gsi, Level = high ? 1u : 0 });
+
     internal void WireInterrupt(EventFd source, uint gsi) =>
         Fd.Set(KvmIoctls.KVM_IRQFD, new KvmIrqfd { Fd = (uint)source.Fd, Gsi = gsi });
 

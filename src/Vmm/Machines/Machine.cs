@@ -57,8 +57,8 @@ public sealed class Machine : IVcpuExits, IPowerControl, IDisposable
             Memory = GuestMemory.Map(file, new MemoryLayout(file.SizeBytes), view);
             _vm = new KvmVm(host, Memory);
 
-            _console = new Serial8250(Line(PlatformMap.Com1Gsi), spec.Console);
-            _channel = new Serial8250(Line(PlatformMap.Com2Gsi), spec.Channel ?? NoOutput.s_instance);
+            _console = new Serial8250(new DirectLine(_vm, PlatformMap.Com1Gsi), spec.Console);
+            _channel = new Serial8250(new DirectLine(_vm, PlatformMap.Com2Gsi), spec.Channel ?? NoOutput.s_instance);
             _cmos = new Cmos(TimeProvider.System, Memory.Layout, spec.Cpus);
             _i8042 = new I8042(this);
             _controlA = ResetRegister.SystemControlA(this);
