@@ -33,6 +33,8 @@ using (Instance instance = new(Path.GetFullPath(images), files))
     {
         foreach (Workload workload in plan.Workloads)
         {
+            // Once for nothing: what the workload before has left behind is still being worked off.
+            workload.Run(instance.Guest, instance.Device, plan.Time);
             // Alone before and after each, too.
             foreach (ShadowKind shadow in plan.Shadows.Skip(1).SelectMany(shadow => new[] { ShadowKind.None, shadow }).Append(ShadowKind.None))
             {
