@@ -73,6 +73,7 @@ public sealed class BlkFlushTests
         Assert.Equal((BlkDriver.Ok, 1, 1), (rig.Blk.StatusAt(status), rig.Driver.Queue.UsedIndex, disk.Flushes));
         Assert.Equal(writeThrough ? 1 : 0, disk.Writes);
 
+        transport.Suspend(); // it may be about to ask for the next notification, in memory
         byte[] memory = rig.Bytes(new Gpa(0x1000), 1 << 16);
         _finish.Set(); // the abandoned one comes back, and finds nobody
         rig.Device.Dispose();
