@@ -161,7 +161,8 @@ internal sealed class Guest : IDisposable
             {
                 count = _output.Read(buffer);
             }
-            catch (Exception e) when (e is IOException or ObjectDisposedException)
+            // Closed meanwhile. A stream that is closed just as it begins to read says that it cannot read: no ObjectDisposedException.
+            catch (Exception e) when (e is IOException or InvalidOperationException)
             {
                 count = 0;
             }
