@@ -1,6 +1,7 @@
 using System.Text;
 using Cloning.Instances;
 using Kvm.Interop;
+using TestKit;
 using Xunit;
 
 namespace Cloning.Tests;
@@ -18,7 +19,7 @@ public sealed class ConsoleHubTests
         using (ConsoleHub hub = new(log))
         using (hub.Attach(output =>
         {
-            policy = Policy();
+            policy = OwnThreads.Scheduling().Policy;
             busy.Set();
             goOn.Wait();
             read.Append(Encoding.Latin1.GetString(output.Span));
@@ -45,13 +46,5 @@ public sealed class ConsoleHubTests
 
         Assert.Equal("one two", await File.ReadAllTextAsync(log, TestContext.Current.CancellationToken));
         File.Delete(log);
-    }
-
-    private static unsafe uint Policy()
-    {
-        SchedAttr attributes;
-        // SAFETY: the kernel writes one structure, a local.
-        Assert.Equal(0, Libc.sched_getattr(Libc.gettid(), &attributes));
-        return attributes.Policy;
     }
 }

@@ -47,6 +47,14 @@ public sealed class SysRqTests : IDisposable
     }
 
     [Fact]
+    public void A_kernel_that_refuses_is_believed()
+    {
+        Task<SysRq.Answer> sync = Begin(() => _kernel.Sync(Ever, CancellationToken.None));
+        Print("This sysrq operation is disabled.\n");
+        Assert.Equal(SysRq.Answer.Disabled, Ended(sync));
+    }
+
+    [Fact]
     public void A_kernel_that_takes_its_time_to_refuse_is_believed()
     {
         _atWork = false; // its disks are at rest, which is no answer

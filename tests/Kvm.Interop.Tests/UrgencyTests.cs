@@ -1,3 +1,4 @@
+using TestKit;
 using Xunit;
 
 namespace Kvm.Interop.Tests;
@@ -13,9 +14,9 @@ public sealed class UrgencyTests
         {
             Urgency urgency = default;
             urgency.Raise(Libc.gettid(), priority: 1);
-            urgent = Own();
+            urgent = OwnThreads.Scheduling();
             urgency.Lower();
-            after = Own();
+            after = OwnThreads.Scheduling();
         });
         thread.Start();
         thread.Join();
@@ -33,10 +34,10 @@ public sealed class UrgencyTests
         {
             Assert.Equal(0, Libc.SetNice(Libc.gettid(), 7));
             Libc.WakeWithoutPreempting();
-            batch = Own();
+            batch = OwnThreads.Scheduling();
             Set(batch with { Policy = SchedAttr.SCHED_IDLE });
             Libc.WakeWithoutPreempting();
-            idle = Own();
+            idle = OwnThreads.Scheduling();
         });
         thread.Start();
         thread.Join();
@@ -47,12 +48,4 @@ public sealed class UrgencyTests
     private static unsafe void Set(SchedAttr attributes) =>
         // SAFETY: the kernel reads one structure, a parameter.
         Assert.Equal(0, Libc.sched_setattr(Libc.gettid(), &attributes));
-
-    private static unsafe SchedAttr Own()
-    {
-        SchedAttr attributes;
-        // SAFETY: the kernel writes one structure, a local.
-        Assert.Equal(0, Libc.sched_getattr(Libc.gettid(), &attributes));
-        return attributes;
-    }
 }

@@ -41,7 +41,7 @@ internal static class Quiesce
         if (mode == QuiesceMode.Sysrq && Trouble(synced, "sync", limit) is { } problem) throw new IOException(problem);
         if (synced is SysRq.Answer.Done or SysRq.Answer.Late)
         {
-            // Now, and not when the guest's writes wait for it. Without it the remount's end is told by the disks.
+            // Now, and not when the guest's writes wait for it. Where it is not allowed the remount's end is told by the disks.
             _ = kernel.SetLogLevel(limit, cancellation);
             return AtRest.ReadOnly;
         }
@@ -64,7 +64,10 @@ internal static class Quiesce
         {
             instance.Log.NotAtRest("its channel", trouble);
             Undo(instance, means); // what is frozen would not let itself be remounted
-            means = AtRest.ReadOnly;
+            // What Sync did not need. A kernel that does not hear this does not hear the remount either.
+            SysRq.Answer level = KernelOf(instance).SetLogLevel(LimitMillis, CancellationToken.None);
+            means = level == SysRq.Answer.None ? AtRest.Nothing : AtRest.ReadOnly;
+            if (means == AtRest.Nothing) instance.Log.NotAtRest("SysRq", Trouble(level, "log level", LimitMillis)!);
         }
 
         if (means == AtRest.ReadOnly)

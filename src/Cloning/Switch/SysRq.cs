@@ -18,6 +18,7 @@ internal sealed partial class SysRq(ConsoleHub console, Func<(long Written, bool
     private const long SettledMillis = 100;
     private const int LookMillis = 10;
     private const byte Delete = 0x7F;
+    private const string Refusal = "sysrq operation is disabled";
 
     private static readonly Command s_sync = new('s', SyncHeard(), SyncDone()), s_logLevel = new('5', LogLevelHeard(), LogLevelDone()),
         s_remount = new('u', RemountHeard(), RemountDone());
@@ -68,7 +69,7 @@ internal sealed partial class SysRq(ConsoleHub console, Func<(long Written, bool
             return Answer.None;
         }
 
-        if (Disabled().IsMatch(heard.Ready.Result)) return Answer.Disabled;
+        if (heard.Ready.Result.Contains(Refusal, StringComparison.Ordinal)) return Answer.Disabled;
         // File systems are synced one after the other: while one is, the others' disks are silent.
         long restSince = clock.ElapsedMilliseconds;
         while (!done.Ready.Wait(LookMillis, cancellation))
@@ -84,24 +85,21 @@ internal sealed partial class SysRq(ConsoleHub console, Func<(long Written, bool
 
     private sealed record Command(char Letter, Regex Heard, Regex Done);
 
-    [GeneratedRegex("Emergency Sync|sysrq operation is disabled", RegexOptions.CultureInvariant)]
+    [GeneratedRegex("Emergency Sync|" + Refusal, RegexOptions.CultureInvariant)]
     private static partial Regex SyncHeard();
 
     [GeneratedRegex("Emergency Sync complete", RegexOptions.CultureInvariant)]
     private static partial Regex SyncDone();
 
-    [GeneratedRegex("Changing Loglevel|sysrq operation is disabled", RegexOptions.CultureInvariant)]
+    [GeneratedRegex("Changing Loglevel|" + Refusal, RegexOptions.CultureInvariant)]
     private static partial Regex LogLevelHeard();
 
     [GeneratedRegex("Loglevel set to", RegexOptions.CultureInvariant)]
     private static partial Regex LogLevelDone();
 
-    [GeneratedRegex("Emergency Remount|sysrq operation is disabled", RegexOptions.CultureInvariant)]
+    [GeneratedRegex("Emergency Remount|" + Refusal, RegexOptions.CultureInvariant)]
     private static partial Regex RemountHeard();
 
     [GeneratedRegex("Emergency Remount complete", RegexOptions.CultureInvariant)]
     private static partial Regex RemountDone();
-
-    [GeneratedRegex("sysrq operation is disabled", RegexOptions.CultureInvariant)]
-    private static partial Regex Disabled();
 }

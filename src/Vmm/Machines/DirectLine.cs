@@ -12,16 +12,13 @@ namespace Vmm.Machines;
 /// </remarks>
 internal sealed class DirectLine(KvmVm vm, uint gsi) : IInterruptLine
 {
-    private readonly Lock _gate = new();
-
     /// <inheritdoc/>
+    /// <remarks>
+    /// One at a time, which a device that raises it under its own lock sees to: what rises while another has not fallen yet is no edge.
+    /// </remarks>
     public void Raise()
     {
-        // One edge at a time: what rises while another has not fallen yet is none.
-        lock (_gate)
-        {
-            vm.SetInterrupt(gsi, high: true);
-            vm.SetInterrupt(gsi, high: false);
-        }
+        vm.SetInterrupt(gsi, high: true);
+        vm.SetInterrupt(gsi, high: false);
     }
 }
